@@ -1,0 +1,72 @@
+"""The zero-reference losses and their weighted sum as named parts; all images in [0, 1]."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# (row, column, weight) of the eight neighbours: axis neighbours count 1, diagonal ones 0.5.
+NEIGHBOURS = [
+    (dy, dx, 1.0 if dy == 0 or dx == 0 else 0.5)
+    for dy in (-1, 0, 1)
+    for dx in (-1, 0, 1)
+    if (dy, dx) != (0, 0)
+]
+CODE_WEIGHTS = {"tv": 1600.0, "spatial": 1.0, "colour": 5.0, "exposure": 10.0, "semantic": 0.1}
+
+
+def region_means(image: Tensor, patch_size: int) -> Tensor:
+    """Mean over RGB and over patches: [B, 3, H, W] -> [B, 1, H // patch, W // patch]."""
+    return F.avg_pool2d(image.mean(1, keepdim=True), patch_size)
+
+
+def neighbours_of(x: Tensor) -> list[tuple[Tensor, float]]:
+    """Each of the eight neighbours of every pixel, zero beyond the border, with its weight."""
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (1, 1, 1, 1))
+    return [
+        (padded[..., 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width], weight)
+        for dy, dx, weight in NEIGHBOURS
+    ]
+
+
+def spatial_loss(enhanced: Tensor, image: Tensor, patch_size: int = 4) -> Tensor:
+    """Keep the differences between neighbouring regions (released code).
+
+    The change of a difference is the difference of the change, so one map serves all eight:
+    mean over regions of sum_j w_j ((Y_i - Y_j) - (I_i - I_j))^2.
+    """
+    change = region_means(enhanced, patch_size) - region_means(image, patch_size)
+    return sum(w * (change - other).square() for other, w in neighbours_of(change)).mean()
+
+
+def colour_loss(enhanced: Tensor) -> Tensor:
+    """Gray-world: sqrt(D_rg^2 + D_rb^2 + D_gb^2), D squared differences of the channel means.
+
+    vector_norm's gradient at zero is zero, so gray images train without NaN.
+    """
+    red, green, blue = enhanced.mean((2, 3)).unbind(1)  # [B] each
+    squared = [(red - green).square(), (red - blue).square(), (green - blue).square()]
+    return torch.linalg.vector_norm(torch.stack(squared, 1), dim=1).mean()
+
+
+def exposure_loss(enhanced: Tensor, level: float = 0.6, patch_size: int = 16) -> Tensor:
+    """Pull every region's brightness to one level: mean (Y - E)^2 (released code)."""
+    return (region_means(enhanced, patch_size) - level).square().mean()
+
+
+def total_variation_loss(factor: Tensor) -> Tensor:
+    """Smooth factor map [B, 3, H, W]: 2 (sum dh^2 / ((H-1) W) + sum dw^2 / (H (W-1))) / B."""
+    batch, _, height, width = factor.shape
+    rows = factor.diff(dim=2).square().sum() / ((height - 1) * width)
+    columns = factor.diff(dim=3).square().sum() / (height * (width - 1))
+    return 2 * (rows + columns) / batch
+
+
+def semantic_loss(logits: Tensor, gamma: float = 2.0) -> Tensor:
+    """Focal loss of a segmentation against its own arg max, mean over pixels.
+
+    Args:
+        logits: [B, classes, h, w], any range.
+    """
+    log_p = F.log_softmax(logits, 1).amax(1)  # the label is the arg max: its log-probability
+    return (-((1 - log_p.exp()) ** gamma) * log_p).mean()

@@ -1,0 +1,119 @@
+"""The command lines: one parser builder per script. Nothing is parsed on import."""
+
+import argparse
+from pathlib import Path
+
+
+def boolean(text: str) -> bool:
+    """True or False from what people type."""
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return words[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"expected True or False, not {text!r}") from None
+
+
+def positive(kind: type, zero: bool = False):
+    """An argparse type: a finite number above zero, or from zero."""
+
+    def parse(text: str):
+        value = kind(text)
+        if not (0 <= value < float("inf")) or (value == 0 and not zero):
+            raise ValueError
+        return value
+
+    parse.__name__ = f"{'non-negative' if zero else 'positive'} {kind.__name__}"
+    return parse
+
+
+COUNT, SIZE = positive(int, zero=True), positive(int)
+AMOUNT, RATE = positive(float, zero=True), positive(float)
+
+
+def new_parser(description: str) -> argparse.ArgumentParser:
+    """A parser that shows every default in its help."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+
+
+def add_model_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
+    """What decides the network and where it runs."""
+    parser.add_argument(
+        "--scale_factor",
+        type=SIZE,
+        default=scale_factor,
+        help="the network sees the image shrunk by this whole number",
+    )
+    parser.add_argument(
+        "--conv_type",
+        choices=("dsc", "tc", "dc"),
+        default="dsc",
+        help="dsc depthwise separable, tc plain 3x3, dc dilated 3x3 (our reading: "
+        "the authors name it without code)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
+
+
+def train_parser() -> argparse.ArgumentParser:
+    """Options of train.py; the defaults are the released code's."""
+    parser = new_parser("Train the network on a folder of dark photographs, without references.")
+
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--lowlight_images_path",
+        type=Path,
+        default=Path("data/train_data/"),
+        help="folder of images, searched recursively",
+    )
+    data.add_argument(
+        "--image_size", type=SIZE, default=512, help="images are resized to this many pixels square"
+    )
+    data.add_argument("--train_batch_size", type=SIZE, default=6, help="images per step")
+    data.add_argument("--val_batch_size", type=SIZE, default=8, help="images per validation step")
+    data.add_argument("--num_workers", type=COUNT, default=4, help="processes that read images")
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--num_epochs", type=SIZE, default=100, help="passes over the data")
+    run.add_argument(
+        "--snapshots_folder",
+        type=Path,
+        default=Path("weight/"),
+        help="where Epoch{n}.pth and Epoch{n}.resume go",
+    )
+    run.add_argument("--snapshot_iter", type=SIZE, default=10, help="steps between snapshots")
+    run.add_argument("--display_iter", type=SIZE, default=10, help="steps between log lines")
+    run.add_argument(
+        "--load_pretrain",
+        type=boolean,
+        nargs="?",
+        const=True,
+        default=False,
+        help="go on from --pretrain_dir; True or False, alone it means True",
+    )
+    run.add_argument(
+        "--pretrain_dir",
+        type=Path,
+        default=Path("weight/Epoch99.pth"),
+        help="checkpoint to go on from",
+    )
+    run.add_argument("--seed", type=COUNT, default=0, help="of weights, order and augmentation")
+
+    optimiser = parser.add_argument_group("optimiser")
+    optimiser.add_argument("--lr", type=RATE, default=1e-3, help="learning rate of Adam")
+    optimiser.add_argument("--weight_decay", type=AMOUNT, default=1e-3, help="L2 penalty of Adam")
+    optimiser.add_argument(
+        "--grad_clip_norm", type=RATE, default=0.1, help="largest norm of a step's gradient"
+    )
+
+    losses = parser.add_argument_group("losses")
+    losses.add_argument("--tv_weight", type=AMOUNT, default=1600.0, help="smooth factor map")
+    losses.add_argument("--spatial_weight", type=AMOUNT, default=1.0, help="keep local contrast")
+    losses.add_argument("--colour_weight", type=AMOUNT, default=5.0, help="gray-world colours")
+    losses.add_argument("--exposure_weight", type=AMOUNT, default=10.0, help="brightness level")
+    losses.add_argument(
+        "--seg_weight", type=AMOUNT, default=0.1, help="semantic guide; 0 leaves it out altogether"
+    )
+    losses.add_argument("--patch_size", type=SIZE, default=4, help="region of the spatial loss")
+    losses.add_argument("--exp_level", type=AMOUNT, default=0.6, help="target of brightness")
+    return parser

@@ -1,0 +1,100 @@
+"""Folders on disk, whole-file writes, device and a script's way out."""
+
+import os
+import sys
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+
+class UserError(Exception):
+    """What a user can cause and mend; the message is one sentence with the remedy."""
+
+
+def run_script(main: Callable[[], int | None], *user_errors: type[Exception]) -> None:
+    """Run a script's main and leave with its exit code.
+
+    UserError, OSError and `user_errors` end in their sentence and exit code 1, Ctrl-C in 130.
+    """
+    script = Path(sys.argv[0]).name
+    try:
+        code = main() or 0
+    except (UserError, OSError, *user_errors) as error:
+        print(f"{script}: {error}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print(f"\n{script}: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+def find_files(root: Path, suffixes: Collection[str], skip: Path | None = None) -> Iterator[Path]:
+    """Yield the files under `root` whose lower-case suffix is one of `suffixes`, as they are found.
+
+    Goes folder by folder, names in order; follows links to folders, each folder once; leaves out
+    hidden names and the folder `skip`. If `root` is a file, yields it, whatever its name.
+    """
+    if root.is_file():
+        yield root
+        return
+    seen: set[tuple[int, int]] = set()
+    if skip is not None and skip.is_dir():
+        seen.add(identity(skip))
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        if identity(folder) in seen:
+            continue
+        seen.add(identity(folder))
+        below = []
+        with os.scandir(folder) as listing:
+            for entry in sorted(listing, key=lambda entry: entry.name):
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    below.append(Path(entry.path))
+                elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                    yield Path(entry.path)
+        folders.extend(reversed(below))
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """What tells one folder from another, whatever path leads to it."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def no_images(root: Path) -> UserError:
+    """The error for a folder that is missing or holds no image."""
+    what = "no images under" if root.exists() else "no such file or folder:"
+    return UserError(f'{what} {root} (looked for .jpg, .png, .tif, .webp, …); see README, "Data"')
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a temporary file beside `path`, then rename it: all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def choose_device(name: str = "auto"):
+    """A torch.device: "auto" takes CUDA, then Apple's MPS, then the CPU.
+
+    Raises:
+        UserError: the named device is not there.
+    """
+    import torch
+
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {name} is not available here; try --device cpu") from error
+    return device
