@@ -70,3 +70,41 @@ def semantic_loss(logits: Tensor, gamma: float = 2.0) -> Tensor:
     """
     log_p = F.log_softmax(logits, 1).amax(1)  # the label is the arg max: its log-probability
     return (-((1 - log_p.exp()) ** gamma) * log_p).mean()
+
+
+class ZeroReferenceLoss(torch.nn.Module):
+    """The released code's objective as named parts, each with its weight; their sum is the loss.
+
+    Args:
+        weights: name -> weight; a part whose weight is 0 is not computed.
+        patch_size, exp_level: region of the spatial loss, target of the exposure loss.
+        guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
+    """
+
+    def __init__(
+        self,
+        weights: dict[str, float] | None = None,
+        patch_size: int = 4,
+        exp_level: float = 0.6,
+        guide: torch.nn.Module | None = None,
+    ):
+        super().__init__()
+        self.weights = CODE_WEIGHTS | (weights or {})
+        if unknown := set(self.weights) - set(CODE_WEIGHTS):
+            raise ValueError(f"no loss is called {', '.join(sorted(unknown))}")
+        if guide is None:
+            self.weights["semantic"] = 0.0
+        self.patch_size = patch_size
+        self.exp_level = exp_level
+        self.guide = guide
+
+    def forward(self, image: Tensor, enhanced: Tensor, factor: Tensor) -> dict[str, Tensor]:
+        """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
+        parts = {
+            "tv": lambda: total_variation_loss(factor),
+            "spatial": lambda: spatial_loss(enhanced, image, self.patch_size),
+            "colour": lambda: colour_loss(enhanced),
+            "exposure": lambda: exposure_loss(enhanced, self.exp_level),
+            "semantic": lambda: semantic_loss(self.guide(enhanced)),
+        }
+        return {name: w * parts[name]() for name, w in self.weights.items() if w}

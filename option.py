@@ -69,6 +69,12 @@ def train_parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--image_size", type=SIZE, default=512, help="images are resized to this many pixels square"
     )
+    data.add_argument(
+        "--darken",
+        type=AMOUNT,
+        default=0.0,
+        help="multiply each image by exp(-DARKEN * u), u uniform in [0, 1)",
+    )
     data.add_argument("--train_batch_size", type=SIZE, default=6, help="images per step")
     data.add_argument("--val_batch_size", type=SIZE, default=8, help="images per validation step")
     data.add_argument("--num_workers", type=COUNT, default=4, help="processes that read images")
@@ -97,6 +103,7 @@ def train_parser() -> argparse.ArgumentParser:
         default=Path("weight/Epoch99.pth"),
         help="checkpoint to go on from",
     )
+    add_model_options(run, scale_factor=1)
     run.add_argument("--seed", type=COUNT, default=0, help="of weights, order and augmentation")
 
     optimiser = parser.add_argument_group("optimiser")
@@ -114,6 +121,13 @@ def train_parser() -> argparse.ArgumentParser:
     losses.add_argument(
         "--seg_weight", type=AMOUNT, default=0.1, help="semantic guide; 0 leaves it out altogether"
     )
+    losses.add_argument(
+        "--seg_weights",
+        default="auto",
+        help="of the guide's ResNet-50: imagenet, none (random), auto (imagenet, "
+        "random if it cannot be downloaded) or a file",
+    )
+    losses.add_argument("--num_of_SegClass", type=SIZE, default=21, help="classes of the guide")
     losses.add_argument("--patch_size", type=SIZE, default=4, help="region of the spatial loss")
     losses.add_argument("--exp_level", type=AMOUNT, default=0.6, help="target of brightness")
     return parser

@@ -1,5 +1,6 @@
 """Folders on disk, whole-file writes, device and a script's way out."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
@@ -98,3 +99,31 @@ def choose_device(name: str = "auto"):
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {name} is not available here; try --device cpu") from error
     return device
+
+
+def save_tensors(content: object, path: Path) -> None:
+    """torch.save, whole or not at all."""
+    import torch
+
+    write_whole(path, lambda temporary: torch.save(content, temporary))
+
+
+def keep_aside(path: Path) -> Path | None:
+    """Rename a file to the first free `name.kept-N.suffix`; None if there is no such file."""
+    if not path.exists():
+        return None
+    for number in range(1, 10_000):
+        kept = path.with_name(f"{path.stem}.kept-{number}{path.suffix}")
+        if not kept.exists():
+            path.rename(kept)
+            return kept
+    raise UserError(f"{path} has been kept aside too often; clear {path.parent}")
+
+
+def digest_of(state: dict) -> str:
+    """What tells one state dict of tensors from another: names and values, hashed."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
