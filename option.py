@@ -131,3 +131,64 @@ def train_parser() -> argparse.ArgumentParser:
     losses.add_argument("--patch_size", type=SIZE, default=4, help="region of the spatial loss")
     losses.add_argument("--exp_level", type=AMOUNT, default=0.6, help="target of brightness")
     return parser
+
+
+def test_parser() -> argparse.ArgumentParser:
+    """Options of test.py."""
+    parser = new_parser("Enhance a photograph or a folder of them.")
+    parser.add_argument(
+        "--input_dir",
+        type=Path,
+        default=Path("data/test_data/"),
+        help="an image, or a folder searched recursively",
+    )
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    parser.add_argument(
+        "--test_dir",
+        type=Path,
+        default=Path("test_output"),
+        help="where the enhanced images go, in the same tree",
+    )
+    add_enhancer_options(parser)
+    parser.add_argument(
+        "--format",
+        choices=("png", "jpg", "tif", "webp", "bmp", "avif"),
+        default=None,
+        help="type of the outputs; as the inputs if left out",
+    )
+    parser.add_argument(
+        "--skip_existing",
+        action="store_true",
+        help="leave out images whose output is there: go on after an interruption",
+    )
+    parser.add_argument(
+        "--paper_crop",
+        action="store_true",
+        help="crop to multiples of the scale factor, as the authors' code does",
+    )
+    parser.add_argument(
+        "--max_megapixels",
+        type=RATE,
+        default=300.0,
+        help="refuse larger images, which may be decompression bombs",
+    )
+    return parser
+
+
+def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
+    """What an Enhancer is built from, but for the checkpoint."""
+    add_model_options(parser, scale_factor=12)
+    parser.add_argument(
+        "--iterations",
+        type=COUNT,
+        default=8,
+        help="how often the curve is applied; fewer brighten less",
+    )
+    parser.add_argument(
+        "--strength",
+        type=AMOUNT,
+        default=1.0,
+        help="multiplies the brightening; 0 leaves the image as it is",
+    )

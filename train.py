@@ -192,7 +192,10 @@ class Trainer:
                 if position.step % options.display_iter == 0 or position.step == steps:
                     text = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
                     bar.set_postfix_str(text)
-                    self.log(f"epoch {position.epoch} step {position.step}/{steps} {text}", not bar.disable)
+                    self.log(
+                        f"epoch {position.epoch} step {position.step}/{steps} {text}",
+                        not bar.disable,
+                    )
                 if position.step == steps:
                     break
                 if self.stop_signal or position.step % options.snapshot_iter == 0:
