@@ -4,7 +4,6 @@ enhancer = Enhancer("weight/Epoch99.pth")
 bright = enhancer(dark)  # [H, W, 3] RGB, uint8, uint16 or float in [0, 1]
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 import curve
 import model
+from utils import count_cores
 
 TILE = 384  # side of the network's tiles on the CPU, in its own pixels: about 100 MB at work
 DEVICE_TILE = 2048
@@ -56,7 +56,7 @@ class Enhancer:
         self.strength = strength
         self.device = torch.device(device)
         if self.device.type == "cpu":
-            self.path = ProcessorPath(net, threads or len(os.sched_getaffinity(0)))
+            self.path = ProcessorPath(net, threads or count_cores())
         else:
             self.path = DevicePath(net, self.device)
 

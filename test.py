@@ -24,7 +24,15 @@ from enhancer import Enhancer, Reference
 from model import CheckpointError, load_model
 from option import test_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, read_photo
-from utils import UserError, choose_device, find_files, no_images, run_script, write_whole
+from utils import (
+    UserError,
+    choose_device,
+    count_cores,
+    find_files,
+    no_images,
+    run_script,
+    write_whole,
+)
 
 
 class Tester:
@@ -50,7 +58,7 @@ class Tester:
         make_writable(self.target)
         self.rank, self.processes = process_of_launch()
         self.enhancer = build_enhancer(options)
-        self.workers = 1 if options.reference else len(os.sched_getaffinity(0))
+        self.workers = 1 if options.reference else count_cores()
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
 
