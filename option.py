@@ -108,6 +108,12 @@ def train_parser() -> argparse.ArgumentParser:
 
     optimiser = parser.add_argument_group("optimiser")
     optimiser.add_argument("--lr", type=RATE, default=1e-3, help="learning rate of Adam")
+    optimiser.add_argument(
+        "--schedule",
+        choices=("constant", "cosine"),
+        default="constant",
+        help="of the learning rate over the run",
+    )
     optimiser.add_argument("--weight_decay", type=AMOUNT, default=1e-3, help="L2 penalty of Adam")
     optimiser.add_argument(
         "--grad_clip_norm", type=RATE, default=0.1, help="largest norm of a step's gradient"
@@ -120,6 +126,20 @@ def train_parser() -> argparse.ArgumentParser:
     losses.add_argument("--exposure_weight", type=AMOUNT, default=10.0, help="brightness level")
     losses.add_argument(
         "--seg_weight", type=AMOUNT, default=0.1, help="semantic guide; 0 leaves it out altogether"
+    )
+    losses.add_argument(
+        "--channel_weight",
+        type=AMOUNT,
+        default=0.0,
+        help="one factor for all three colours (not the authors')",
+    )
+    losses.add_argument(
+        "--exposure_patch", type=SIZE, default=16, help="region of the exposure loss"
+    )
+    losses.add_argument(
+        "--keep_bright",
+        action="store_true",
+        help="images brighter than --exp_level aim at their own brightness",
     )
     losses.add_argument(
         "--seg_weights",
