@@ -219,9 +219,7 @@ def brisque_features(plane: np.ndarray) -> list[float]:
         (values[1:, :-1], values[:-1, 1:]),
     )
     for one, other in neighbours:
-        index, left, right, scale = fit_asymmetric(
-            (one * other).reshape(1, -1), zero_is_right=True
-        )
+        index, left, right, scale = fit_asymmetric((one * other).reshape(1, -1), zero_is_right=True)
         mean = scale * (right - left) * mean_factor[index]
         features += [shapes[index], mean, left**2, right**2]
     return [float(feature[0]) for feature in features]
