@@ -62,9 +62,7 @@ def slow_ssim(a, b, weights, sample):
         factor = size**2 / (size**2 - 1) if sample else 1
         vp, vq = (factor * (weights * (w - m) ** 2).sum() for w, m in ((p, mp), (q, mq)))
         cov = factor * (weights * (p - mp) * (q - mq)).sum()
-        values.append(
-            (2 * mp * mq + c1) * (2 * cov + c2) / ((mp**2 + mq**2 + c1) * (vp + vq + c2))
-        )
+        values.append((2 * mp * mq + c1) * (2 * cov + c2) / ((mp**2 + mq**2 + c1) * (vp + vq + c2)))
     return np.mean(values)
 
 
@@ -133,9 +131,7 @@ def test_rescaling_to_the_mean():
 
 def slow_order_errors(one, other):
     a, b = one.ravel().tolist(), other.ravel().tolist()
-    count = sum(
-        (a[i] >= a[j]) != (b[i] >= b[j]) for i in range(len(a)) for j in range(len(a))
-    )
+    count = sum((a[i] >= a[j]) != (b[i] >= b[j]) for i in range(len(a)) for j in range(len(a)))
     return count / len(a)
 
 

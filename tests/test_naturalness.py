@@ -139,7 +139,7 @@ def test_niqe_where_it_is_not_defined():
         naturalness.niqe(photo_like(0, 150, 100))
     with pytest.raises(ValueError, match="not 98x186"):
         naturalness.niqe(photo_like(0, 200, 112), border=7)
-    with pytest.raises(ValueError, match="not 0x0|not -"):
+    with pytest.raises(ValueError, match="two blocks"):
         naturalness.niqe(photo_like(0, 20, 20), border=15)
     with pytest.raises(ValueError, match="colour must be one of"):
         naturalness.niqe(photo_like(), "lab")
@@ -173,6 +173,8 @@ def test_niqe_of_dicm_is_within_a_percent_of_the_reference():
     from model import load_model
     from photo import read_photo
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # on a busy machine two threads wait for each other
     net = load_model(weights, 12)
     before, after = [], []
     for path in sorted(folder.iterdir()):
@@ -182,6 +184,7 @@ def test_niqe_of_dicm_is_within_a_percent_of_the_reference():
             output = net(batch)[0].clamp(0, 1).mul(255).round().byte()
         before.append(naturalness.niqe(pixels))
         after.append(naturalness.niqe(output[0].permute(1, 2, 0).numpy()))
+    torch.set_num_threads(threads)
     assert len(before) == 64
     assert np.mean(before) == pytest.approx(4.37, rel=0.01)
     assert np.mean(after) == pytest.approx(3.89, rel=0.01)
