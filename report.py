@@ -72,13 +72,8 @@ class Results:
         return float(np.mean([rows[name][column.key] for name in names]))
 
     def best(self, column: Column) -> set[str]:
-        """The methods with the best mean as printed, where there is something to choose."""
-        means = {m: self.mean(m, column) for m in self.scores if m != self.baseline}
-        shown = {m: float(column.show(v)) for m, v in means.items() if v is not None}
-        if not column.better or len(means) < 2 or not shown:
-            return set()
-        top = max(shown.values(), key=lambda value: value * column.better)
-        return {method for method, value in shown.items() if value == top}
+        """The methods with the best mean as printed; none where all are equal."""
+        return winners({m: self.mean(m, column) for m in self.scores}, column, self.baseline)
 
     def undefined_notes(self) -> list[str]:
         """A sentence for each metric whose mean leaves images out."""
@@ -89,6 +84,21 @@ class Results:
             for column in self.columns
             if len(self.defined(column)) < total
         ]
+
+
+def winners(
+    values: dict[str, float | None], column: Column, baseline: str | None = None
+) -> set[str]:
+    """The methods whose value, as printed, is best, unless all are equal; never the baseline."""
+    shown = {
+        method: float(column.show(value))
+        for method, value in values.items()
+        if method != baseline and not undefined(value)
+    }
+    if not column.better or len(set(shown.values())) < 2:
+        return set()
+    top = max(shown.values(), key=lambda value: value * column.better)
+    return {method for method, value in shown.items() if value == top}
 
 
 def plural(word: str) -> str:
@@ -129,22 +139,13 @@ def image_rows(results: Results, method: str) -> list[list[str]]:
 
 
 def rows_by_method(results: Results, column: Column, emphasis: str = "{}") -> list[list[str]]:
-    """One metric: a row per image, a cell per method, the best in each row emphasised."""
+    """One metric: a row per image, a cell per method, the best emphasised."""
     rows = []
     for name in results.images():
         values = {m: images[name].get(column.key) for m, images in results.scores.items()}
-        cells = {method: column.show(value) for method, value in values.items()}
-        rivals = [
-            float(cells[m]) for m, v in values.items() if m != results.baseline and not undefined(v)
-        ]
-        best = column.show(max(rivals, key=lambda v: v * column.better)) if rivals else None
-        if not column.better or len(results.scores) - (results.baseline is not None) < 2:
-            best = None
-        emphasised = {
-            m: emphasis.format(c) if c == best and m != results.baseline else c
-            for m, c in cells.items()
-        }
-        rows.append([name, *emphasised.values()])
+        best = winners(values, column, results.baseline)
+        cells = ((method, column.show(value)) for method, value in values.items())
+        rows.append([name, *(emphasis.format(c) if m in best else c for m, c in cells)])
     return rows
 
 

@@ -114,7 +114,7 @@ def pyiqa_measure(key: str, device: str) -> Measure:
 
     try:
         import pyiqa
-    except ImportError as error:
+    except Exception as error:  # its many dependencies fail in many ways
         raise UserError(f"{key} needs IQA-PyTorch ({error}); run: pip install pyiqa") from error
     name = key.removeprefix("pyiqa:")
     if name not in pyiqa.list_models():
@@ -134,7 +134,7 @@ def pyiqa_measure(key: str, device: str) -> Measure:
 
     better = -1 if network.lower_better else 1
     against = REFERENCE if network.metric_mode == "FR" else ""
-    return Measure(Column(key, name, better), against, compute)
+    return Measure(Column(key, key, better), against, compute)
 
 
 def index_images(root: Path) -> dict[str, Path]:
