@@ -20,6 +20,7 @@ from PIL import Image
 
 import metrics
 import report
+import scoring
 from report import Column, Results
 
 ROOT = Path(__file__).parents[1]
@@ -153,17 +154,23 @@ def test_gt_mean_is_marked_and_inflates(folders):
 
 
 def test_protocol_choices_change_the_numbers(folders):
-    def mean(*options):
-        document = scores(evaluate("--result_dir", folders / "good", "--reference_dir",
-                                   folders / "high", "--input_dir", folders / "low", "--format",
-                                   "json", *options))  # fmt: skip
-        return next(iter(document["mean"]["good"].values()))
+    paths = {"good": folders / "good/a.png", scoring.INPUT: folders / "low/a.png",
+             scoring.REFERENCE: folders / "high/a.png"}  # fmt: skip
 
-    assert mean("--metrics", "ssim") != mean("--metrics", "ssim", "--ssim", "luma")
-    niqe = {mean("--metrics", "niqe", *options) for options in (
-        (), ("--niqe_colour", "full"), ("--niqe_border", "3"))}  # fmt: skip
+    def value(key, **choices):
+        scored = scoring.score_image("a", paths, (key,), scoring.Protocol(**choices))
+        return scored.scores["good"][key]
+
+    assert value("ssim") != value("ssim", ssim="luma")
+    assert value("loe") != value("loe", loe="100x100")
+    niqe = {value("niqe"), value("niqe", niqe_colour="full"), value("niqe", niqe_border=3)}
     assert len(niqe) == 3
-    assert mean("--metrics", "loe") != mean("--metrics", "loe", "--loe", "100x100")
+    process = evaluate("--result_dir", folders / "good/a.png", "--reference_dir",
+                       folders / "high/a.png", "--metrics", "ssim", "niqe", "--ssim", "luma",
+                       "--niqe_colour", "full", "--niqe_border", 3, "--format", "json")  # fmt: skip
+    mean = scores(process)["mean"]["a.png"]
+    assert mean["ssim"] == pytest.approx(value("ssim", ssim="luma"))
+    assert mean["niqe"] == pytest.approx(value("niqe", niqe_colour="full", niqe_border=3))
 
 
 def test_names_without_a_partner_are_listed(folders):
