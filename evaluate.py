@@ -199,8 +199,8 @@ def score_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     if segment:
         protocol.append(f"Predicted by {args.seg_model.name}, frozen, from each method's images.")
     columns = [Column("pa", "PA %", 1, 2), Column("iou", "IoU %", 1, 2)]
-    baseline = INPUT if INPUT in folders else None
-    results = Results(columns, scores, baseline, protocol, failures, notes, unit="class")
+    # The input competes: whether enhancement helps is the question.
+    results = Results(columns, scores, None, protocol, failures, notes, unit="class")
     return results, {n: roles for n, roles in paths.items() if segment}
 
 
