@@ -4,7 +4,6 @@ enhancer = Enhancer("weight/Epoch99.pth")
 bright = enhancer(dark)  # [H, W, 3] RGB, uint8, uint16 or float in [0, 1]
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 import curve
 import model
+from utils import core_count
 
 TILE = 384  # side of the network's tiles on the CPU, in its own pixels: about 100 MB at work
 DEVICE_TILE = 2048
@@ -56,7 +56,7 @@ class Enhancer:
         self.strength = strength
         self.device = torch.device(device)
         if self.device.type == "cpu":
-            self.path = ProcessorPath(net, threads or len(os.sched_getaffinity(0)))
+            self.path = ProcessorPath(net, threads or core_count())
         else:
             self.path = DevicePath(net, self.device)
 
@@ -69,14 +69,18 @@ class Enhancer:
         Raises:
             ValueError: another shape or type, or floats outside [0, 1].
         """
-        stack = self.path.upload(as_stack(image))
+        stack = as_stack(image)
+        if self.strength == 0:
+            return image.copy()
+        stack = self.path.upload(stack)
         if self.scale_factor > 1:
-            factor = self.scaled(self.path.factor(stack, self.scale_factor), stack)
+            factor = self.path.factor(stack, self.scale_factor)
+            factor = self.scaled(factor, stack, self.strength)
             result = self.path.apply(stack, factor, self.scale_factor, self.iterations)
         else:  # the map is as large as the image: applied tile by tile, it is never held whole
             result = self.path.empty_like(stack)
             for part, factor in self.path.factor_tiles(stack, 1):
-                tile = self.scaled(factor, stack)
+                tile = self.scaled(factor, stack, self.strength)
                 result[part] = self.path.apply(stack[part], tile, 1, self.iterations)
         return as_image(self.path.download(result), image)
 
@@ -102,17 +106,20 @@ class Enhancer:
         Raises:
             ValueError: as in a call, or the map does not fit the image.
         """
-        stack = self.path.upload(as_stack(image))
+        stack = as_stack(image)
+        strength = self.strength if strength is None else strength
+        if strength == 0:
+            return image.copy()
+        stack = self.path.upload(stack)
         factor = self.scaled(self.path.upload(factor), stack, strength)
         rounds = self.iterations if iterations is None else iterations
         result = self.path.apply(stack, factor, self.scale_factor, rounds)
         return as_image(self.path.download(result), image)
 
-    def scaled(self, factor, stack, strength: float | None = None):
+    def scaled(self, factor, stack, strength: float):
         """The map times strength, in [-1, 1]; its mean channel for gray, which so stays gray."""
         if stack.shape[2] == 1:
             factor = factor.mean(axis=0, keepdims=True)
-        strength = self.strength if strength is None else strength
         return factor if strength == 1 else (factor * strength).clip(-1, 1)
 
 

@@ -16,6 +16,8 @@ FORMAT_OF_SUFFIX = {
 }  # fmt: skip
 READ_ONLY_SUFFIXES = (".gif", ".ppm", ".pgm", ".pnm", ".heic", ".heif")
 IMAGE_SUFFIXES = frozenset((*FORMAT_OF_SUFFIX, *READ_ONLY_SUFFIXES))
+# Nothing else is tried: Pillow also knows types that run programs (EPS) or have no signature.
+READ_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "HEIF")
 SAVE_OPTIONS = {
     "JPEG": {"quality": 95},
     "PNG": {"compress_level": 1},  # five times as fast as the default, files 10-15 % larger
@@ -31,6 +33,9 @@ LAYOUT_TAGS = frozenset(
      293, 297, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347, 512,
      513, 514, 529, 530, 531, 532, 34675)
 )  # fmt: skip
+# XMP, IPTC and Photoshop's packets: no EXIF, and often longer than a JPEG's EXIF may be.
+PACKET_TAGS = frozenset((700, 33723, 34377, 37724))
+STRIP = 256  # rows converted at a time
 GRAY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -68,11 +73,12 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     from PIL import Image, UnidentifiedImageError
 
-    register_heif()
+    heif = register_heif()
     Image.MAX_IMAGE_PIXELS = None  # our own limit, below, names the flag that raises it
     data = read_bytes(Path(path))
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        formats = READ_FORMATS if heif else READ_FORMATS[:-1]
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageError(
@@ -83,9 +89,14 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     except (UnidentifiedImageError, ImageError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError("not an image that can be decoded; replace or remove it") from error
+        raise ImageError(
+            "not an image that can be decoded, or cut short; replace or remove it"
+        ) from error
+    except MemoryError as error:
+        raise ImageError("too large for this machine's memory; shrink it") from error
     except Exception as error:
-        raise ImageError(f"damaged or truncated ({error}); replace or remove it") from error
+        reason = " ".join(str(error).split())
+        raise ImageError(f"damaged or truncated ({reason}); replace or remove it") from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -98,34 +109,38 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"cannot be read ({error.strerror}); check its permissions") from error
 
 
-def register_heif() -> None:
-    """Let Pillow read HEIC where pillow-heif is installed."""
+def register_heif() -> bool:
+    """Let Pillow read HEIC where pillow-heif is installed, and say whether it is."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        return
+        return False
     register_heif_opener()
+    return True
 
 
 def decode(image, data: bytes) -> Photo:
     """A Photo from an opened Pillow image and the bytes it was opened from."""
-    frames = getattr(image, "n_frames", 1)
-    gray = image.mode in GRAY_MODES
+    # A phone's MPO is one photograph with previews behind it.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    deep = is_deep(image, data)
+    # Pillow calls a PNG of 16-bit gray with alpha RGBA; its header tells.
+    gray = image.mode in GRAY_MODES or (image.format == "PNG" and data[25] in (0, 4))
     if image.mode in ("F", "I"):
-        raise ImageError("32 bits per channel are not supported; save it with 8 or 16")
+        raise ImageError("32 bits per channel, or a PGM of 16, are not read; save a 16-bit PNG")
     icc = image.info.get("icc_profile")
     exif = exif_block(image)  # before the pixels: a TIFF's file is closed after them
-    # Pillow and OpenCV turn a TIFF upright themselves, and only a TIFF.
-    orientation = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
-    if is_deep(image, data):
+    orientation = orientation_of(image)
+    if deep:
         stack = decode_deep(data)
+        if stack.ndim == 2 and "transparency" in image.info:  # one level of gray, which is clear
+            opaque = np.where(stack == image.info["transparency"], 0, 65535)
+            stack = np.dstack((stack, opaque.astype(np.uint16)))
     else:
         if image.mode == "CMYK":
             image, icc = to_srgb(image, icc), None
         image.load()
-        alpha = image.has_transparency_data
-        stack = np.asarray(image.convert(("LA" if alpha else "L") if gray else
-                                         ("RGBA" if alpha else "RGB")))  # fmt: skip
+        stack = to_array(image, ("L" if gray else "RGB") + "A" * image.has_transparency_data)
     stack = upright(stack if stack.ndim == 3 else stack[..., None], orientation)
     has_alpha = stack.shape[2] in (2, 4)
     colours = stack[..., :-1] if has_alpha else stack
@@ -137,6 +152,16 @@ def decode(image, data: bytes) -> Photo:
         icc,
         frames,
     )
+
+
+def to_array(image, mode: str) -> np.ndarray:
+    """The pixels [H, W, C] in L, LA, RGB or RGBA; strip by strip, as whole copies take memory."""
+    width, height = image.size
+    stack = np.empty((height, width, len(mode)), np.uint8)
+    for top in range(0, height, STRIP):
+        strip = image.crop((0, top, width, min(top + STRIP, height))).convert(mode)
+        stack[top : top + STRIP] = np.asarray(strip).reshape(-1, width, len(mode))
+    return stack
 
 
 def is_deep(image, data: bytes) -> bool:
@@ -186,6 +211,16 @@ def upright(stack: np.ndarray, orientation: int) -> np.ndarray:
     return stack
 
 
+def orientation_of(image) -> int:
+    """The EXIF orientation that is still to be applied; 1, upright, where there is none."""
+    if image.format == "TIFF":  # Pillow and OpenCV turn a TIFF upright themselves, and only it
+        return 1
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF is no reason to refuse a photograph
+        return 1
+
+
 def exif_block(image) -> bytes | None:
     """The image's EXIF without orientation and layout, or None; damaged EXIF is dropped."""
     from PIL import Image
@@ -193,7 +228,7 @@ def exif_block(image) -> bytes | None:
     try:
         source, kept = image.getexif(), Image.Exif()
         for tag, value in source.items():
-            if tag not in LAYOUT_TAGS and tag not in (EXIF_IFD, GPS_IFD):
+            if tag not in LAYOUT_TAGS | PACKET_TAGS | {EXIF_IFD, GPS_IFD}:
                 kept[tag] = value
         for part in (EXIF_IFD, GPS_IFD):
             if values := source.get_ifd(part):
@@ -260,7 +295,11 @@ def encode_deep_png(photo: Photo) -> bytes:
     order = photo.pixels[..., None] if photo.pixels.ndim == 2 else photo.pixels[..., ::-1]
     if photo.alpha is not None:
         order = np.dstack((order, photo.alpha))
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(order), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    try:
+        _, encoded = cv2.imencode(".png", np.ascontiguousarray(order), options)
+    except cv2.error as error:
+        raise ImageError("too large for a 16-bit PNG; choose --format tif") from error
     data = encoded.tobytes()
     chunks = b""
     if photo.icc:
