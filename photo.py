@@ -27,6 +27,7 @@ SAVE_OPTIONS = {
 }
 MAX_PIXELS = 300_000_000
 ORIENTATION, EXIF_IFD, GPS_IFD, ICC_PROFILE = 0x0112, 0x8769, 0x8825, 0x8773
+PHOTOMETRIC, CHANNELS, PLANAR, WHITE_IS_ZERO = 262, 277, 284, 0
 # TIFF tags that describe how pixels lie in the file, not the photograph.
 LAYOUT_TAGS = frozenset(
     (254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 274, 277, 278, 279, 280, 281, 284, 292,
@@ -132,10 +133,7 @@ def decode(image, data: bytes) -> Photo:
     exif = exif_block(image)  # before the pixels: a TIFF's file is closed after them
     orientation = orientation_of(image)
     if deep:
-        stack = decode_deep(data)
-        if stack.ndim == 2 and "transparency" in image.info:  # one level of gray, which is clear
-            opaque = np.where(stack == image.info["transparency"], 0, 65535)
-            stack = np.dstack((stack, opaque.astype(np.uint16)))
+        stack = decode_deep(image, data)
     else:
         if image.mode == "CMYK":
             image, icc = to_srgb(image, icc), None
@@ -173,10 +171,16 @@ def is_deep(image, data: bytes) -> bool:
     return image.mode.startswith("I;16")
 
 
-def decode_deep(data: bytes) -> np.ndarray:
-    """Decode 16 bits per channel with OpenCV: [H, W] or [H, W, 3 or 4], RGB order, uint16."""
+def decode_deep(image, data: bytes) -> np.ndarray:
+    """Decode 16 bits per channel with OpenCV: [H, W] or [H, W, 2 to 4], RGB order, uint16.
+
+    What OpenCV passes over is seen to here: planes apart, white as zero, a level that is clear.
+    """
     import cv2
 
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    if tags.get(PLANAR, 1) != 1 and tags.get(CHANNELS, 1) > 1:
+        raise ImageError("16 bits with a plane for each channel are not read; save it interleaved")
     stack = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stack is None:
         raise ImageError("damaged, or of a 16-bit kind that OpenCV cannot decode; save it anew")
@@ -184,6 +188,11 @@ def decode_deep(data: bytes) -> np.ndarray:
         stack = cv2.cvtColor(
             stack, cv2.COLOR_BGRA2RGBA if stack.shape[2] == 4 else cv2.COLOR_BGR2RGB
         )
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        stack = 65535 - stack
+    if stack.ndim == 2 and "transparency" in image.info:
+        opaque = np.where(stack == image.info["transparency"], 0, 65535)
+        stack = np.dstack((stack, opaque.astype(np.uint16)))
     return stack
 
 
@@ -229,13 +238,18 @@ def exif_block(image) -> bytes | None:
         source, kept = image.getexif(), Image.Exif()
         for tag, value in source.items():
             if tag not in LAYOUT_TAGS | PACKET_TAGS | {EXIF_IFD, GPS_IFD}:
-                kept[tag] = value
+                kept[tag] = as_stored(value)
         for part in (EXIF_IFD, GPS_IFD):
             if values := source.get_ifd(part):
-                kept[part] = values
+                kept[part] = {tag: as_stored(value) for tag, value in values.items()}
         return kept.tobytes() if len(kept) else None
     except Exception:
         return None
+
+
+def as_stored(value):
+    """Text as the bytes it was in the file: Pillow reads Latin-1 but writes only ASCII."""
+    return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value
 
 
 def output_name(name: str | Path, format: str | None = None) -> Path:
@@ -296,10 +310,9 @@ def encode_deep_png(photo: Photo) -> bytes:
     if photo.alpha is not None:
         order = np.dstack((order, photo.alpha))
     options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    try:
-        _, encoded = cv2.imencode(".png", np.ascontiguousarray(order), options)
-    except cv2.error as error:
-        raise ImageError("too large for a 16-bit PNG; choose --format tif") from error
+    written, encoded = cv2.imencode(".png", np.ascontiguousarray(order), options)
+    if not written:
+        raise ImageError("too large for a 16-bit PNG; choose --format tif")
     data = encoded.tobytes()
     chunks = b""
     if photo.icc:
@@ -333,7 +346,9 @@ def encode_tiff(photo: Photo) -> bytes:
         exif = Image.Exif()
         exif.load(photo.exif)
         for tag, value in exif.items():
-            directory[tag] = exif.get_ifd(tag) if tag in (EXIF_IFD, GPS_IFD) else value
+            if tag in (EXIF_IFD, GPS_IFD):
+                value = {key: as_stored(part) for key, part in exif.get_ifd(tag).items()}
+            directory[tag] = as_stored(value)
     bits = (8 * stack.itemsize,) * channels
     directory.update({256: width, 257: height, 258: bits, 259: 8, 262: photometric, 273: 0,
                       277: channels, 278: height, 279: len(body), 284: 1})  # fmt: skip

@@ -1,0 +1,56 @@
+"""What several tests share: a checkpoint of known weights and its plain computation."""
+
+import numpy as np
+import pytest
+import torch
+
+from model import EnhanceNet
+
+
+def seeded_net(conv_type: str = "dsc", scale_factor: int = 12) -> EnhanceNet:
+    """A network that brightens unevenly, from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        net = EnhanceNet(scale_factor, conv_type)
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                parameter.mul_(2.0 if name.endswith("weight") else 1.0)
+            list(net.e_conv7.children())[-1].bias.copy_(torch.tensor([-0.5, -0.4, -0.6]))
+    return net.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """{conv_type: its checkpoint}."""
+    folder = tmp_path_factory.mktemp("weights")
+    paths = {kind: folder / f"{kind}.pth" for kind in ("dsc", "tc", "dc")}
+    for kind, path in paths.items():
+        torch.save(seeded_net(kind).state_dict(), path)
+    return paths
+
+
+@pytest.fixture(scope="session")
+def weight(weights):
+    """A checkpoint of the default architecture."""
+    return weights["dsc"]
+
+
+@pytest.fixture(scope="session")
+def plainly():
+    """The reference: EnhanceNet.forward in float32 with conversions there and back."""
+
+    def enhance(image: np.ndarray, scale: int = 12, strength: float = 1.0, kind: str = "dsc"):
+        net = seeded_net(kind, scale)
+        peak = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
+        stack = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
+        x = torch.from_numpy((stack / peak).astype(np.float32).transpose(2, 0, 1).copy())[None]
+        factor = (net.factor(x) * strength).clip(-1, 1)  # [1, 3, H, W]
+        if image.ndim == 2:
+            factor = factor.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        for _ in range(8):
+            x = x + factor * (x**2 - x)
+        y = x[0].permute(1, 2, 0).double().numpy() * peak
+        y = y if image.ndim == 3 else y[..., 0]
+        return y.astype(image.dtype) if peak == 1 else np.rint(y).astype(image.dtype)
+
+    return enhance
