@@ -192,7 +192,7 @@ def test_content_decides_not_the_name(tmp_path):
 @pytest.mark.parametrize("part", [0.0, 0.02, 0.5, 0.9])
 def test_truncated_file_is_an_error(name, part, tmp_path):
     content = KINDS[name][0]
-    with pytest.raises(ImageError, match="replace or remove it|save it anew"):
+    with pytest.raises(ImageError, match=r"replace or remove it|save it anew"):
         decoded(content[: int(len(content) * part)], tmp_path / name)
 
 
