@@ -106,7 +106,7 @@ class EpochOrder(Sampler):
         self.start = start
 
     def __len__(self) -> int:
-        return self.length - self.start
+        return max(self.length - self.start, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)

@@ -123,6 +123,30 @@ class Enhancer:
         return factor if strength == 1 else (factor * strength).clip(-1, 1)
 
 
+class Reference:
+    """The plain way, one float32 tensor at full size through EnhanceNet.forward: the yardstick.
+
+    Args:
+        net: in evaluation mode, on the CPU.
+    """
+
+    def __init__(self, net: model.EnhanceNet):
+        self.net = net
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """[H, W, 3] or [H, W] uint8 -> the same, rounded to the nearest level."""
+        import torch
+
+        stack = as_stack(image)
+        with torch.inference_mode():
+            x = torch.from_numpy(stack.astype(np.float32) / curve.PEAK[stack.dtype])
+            x = x.permute(2, 0, 1).expand(3, -1, -1)[None]
+            y = self.net(x)[0][0].permute(1, 2, 0)
+            y = (y * curve.PEAK[stack.dtype] + 0.5 * (stack.dtype != np.float32)).numpy()
+        y = y.mean(axis=2, keepdims=True) if stack.shape[2] == 1 else y
+        return as_image(y.astype(stack.dtype), image)
+
+
 def as_stack(image: np.ndarray) -> np.ndarray:
     """[H, W, 3] or [H, W] -> [H, W, 3 or 1], uint8, uint16 or float32; ValueError otherwise."""
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] != 3) or image.size == 0:

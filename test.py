@@ -11,16 +11,17 @@ import threading
 import time
 import zlib
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from enhancer import Enhancer
-from model import CheckpointError
+from enhancer import Enhancer, Reference
+from model import CheckpointError, load_model
 from option import test_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, read_photo
 from utils import (
@@ -56,15 +57,8 @@ class Tester:
         self.folder = folder
         make_writable(self.target)
         self.rank, self.processes, device = process_of_launch()
-        self.enhancer = Enhancer(
-            options.weight_dir,
-            options.scale_factor,
-            options.iterations,
-            options.strength,
-            device if options.device == "auto" and device else choose_device(options.device),
-            options.conv_type,
-            threads=1,  # the images share the cores
-        )
+        self.enhancer = build_enhancer(options, device)
+        self.workers = 1 if options.reference else core_count()
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
 
@@ -72,15 +66,14 @@ class Tester:
         """Enhance everything; returns 1 if an image failed, else 0."""
         start = time.perf_counter()
         tasks = self.tasks()
-        workers = core_count()
         with (
             tqdm(unit="image", disable=None if self.rank == 0 else True) as bar,
-            ThreadPoolExecutor(workers) as pool,
+            ThreadPoolExecutor(self.workers) as pool,
         ):
             threading.Thread(target=self.count, args=(bar,), daemon=True).start()
             running: dict[Future, Path] = {}
             try:
-                for task in islice(tasks, 2 * workers):
+                for task in islice(tasks, 2 * self.workers):
                     running[pool.submit(self.enhance, *task)] = task[0]
                 while running:
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -193,6 +186,22 @@ class Tester:
             for path, reason in failures:
                 print(f"not enhanced: {path}: {reason}", file=sys.stderr)
         return 0 if not failures and (written or skipped) else 1
+
+
+def build_enhancer(options: Namespace, device=None) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns an image into a brighter one; `device` is what "auto" means, if given."""
+    if options.reference:
+        weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
+        return Reference(load_model(weights, scale, kind, options.iterations))
+    return Enhancer(
+        options.weight_dir,
+        options.scale_factor,
+        options.iterations,
+        options.strength,
+        device if device and options.device == "auto" else choose_device(options.device),
+        options.conv_type,
+        threads=1,  # the images share the cores
+    )
 
 
 def make_writable(folder: Path) -> None:

@@ -139,6 +139,20 @@ def save_tensors(content: object, path: Path) -> None:
     write_whole(path, lambda temporary: torch.save(content, temporary))
 
 
+def load_tensors(path: Path):
+    """torch.load of a file of tensors and plain values, without running any code in it.
+
+    Raises:
+        UserError: the file is no such file.
+    """
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on damaged files torch raises nearly anything
+        raise UserError(f"{path} is no file of tensors that torch can read safely") from error
+
+
 def keep_aside(path: Path) -> Path | None:
     """Rename a file to the first free `name.kept-N.suffix`; None if there is no such file."""
     if not path.exists():
