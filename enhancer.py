@@ -70,7 +70,7 @@ class Enhancer:
             ValueError: another shape or type, or floats outside [0, 1].
         """
         stack = as_stack(image)
-        if self.strength == 0:
+        if self.strength == 0 or self.iterations == 0:
             return image.copy()
         stack = self.path.upload(stack)
         if self.scale_factor > 1:
@@ -108,11 +108,14 @@ class Enhancer:
         """
         stack = as_stack(image)
         strength = self.strength if strength is None else strength
-        if strength == 0:
+        rounds = self.iterations if iterations is None else iterations
+        expected = (3, *small_size(stack, self.scale_factor))
+        if factor.shape != expected:
+            raise ValueError(f"the factor map is {factor.shape}, this image's would be {expected}")
+        if strength == 0 or rounds == 0:
             return image.copy()
         stack = self.path.upload(stack)
         factor = self.scaled(self.path.upload(factor), stack, strength)
-        rounds = self.iterations if iterations is None else iterations
         result = self.path.apply(stack, factor, self.scale_factor, rounds)
         return as_image(self.path.download(result), image)
 
@@ -306,7 +309,7 @@ class DevicePath:
     def upload(self, array: np.ndarray):
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.from_numpy(np.require(array, requirements="CW")).to(self.device)
 
     def download(self, tensor) -> np.ndarray:
         return tensor.cpu().numpy()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+import model
 from model import EnhanceNet
 
 
@@ -17,6 +18,15 @@ def seeded_net(conv_type: str = "dsc", scale_factor: int = 12) -> EnhanceNet:
                 parameter.mul_(2.0 if name.endswith("weight") else 1.0)
             list(net.e_conv7.children())[-1].bias.copy_(torch.tensor([-0.5, -0.4, -0.6]))
     return net.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def one_thread():
+    """Torch on one thread: small work on a busy machine waits for its threads otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +54,11 @@ def plainly():
         peak = {"uint8": 255.0, "uint16": 65535.0}.get(image.dtype.name, 1.0)
         stack = image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=2)
         x = torch.from_numpy((stack / peak).astype(np.float32).transpose(2, 0, 1).copy())[None]
-        factor = (net.factor(x) * strength).clip(-1, 1)  # [1, 3, H, W]
+        factor = net.extract(model.shrink(x, scale))  # [1, 3, h, w]
         if image.ndim == 2:
             factor = factor.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+        factor = model.enlarge((factor * strength).clip(-1, 1), scale)
+        factor = factor[..., : x.shape[2], : x.shape[3]]
         for _ in range(8):
             x = x + factor * (x**2 - x)
         y = x[0].permute(1, 2, 0).double().numpy() * peak
