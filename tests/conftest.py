@@ -1,11 +1,31 @@
 """What several tests share: a checkpoint of known weights and its plain computation."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 import model
 from model import EnhanceNet
+
+ROOT = Path(__file__).parents[1]
+# Runs a script once for each list of arguments: the start-up, seconds of imports, is shared.
+RUN_EACH = """
+import contextlib, io, json, runpy, sys
+results = []
+for arguments in json.load(sys.stdin):
+    sys.argv, out, err = ["test.py", *arguments], io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            runpy.run_path("test.py", run_name="__main__")
+        except SystemExit as leaving:
+            results.append((leaving.code, out.getvalue(), err.getvalue()))
+print(json.dumps(results))
+"""
 
 
 def seeded_net(conv_type: str = "dsc", scale_factor: int = 12) -> EnhanceNet:
@@ -66,3 +86,32 @@ def plainly():
         return y.astype(image.dtype) if peak == 1 else np.rint(y).astype(image.dtype)
 
     return enhance
+
+
+@pytest.fixture(scope="session")
+def enhance():
+    """Runs test.py as a user does."""
+
+    def run(*arguments, launcher=(sys.executable,), **options) -> subprocess.CompletedProcess:
+        command = [*launcher, ROOT / "test.py", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def enhance_each():
+    """Runs test.py for several lists of arguments: [(exit code, standard output, errors)]."""
+
+    def run(*calls: list) -> list[tuple[int, str, str]]:
+        done = subprocess.run(
+            [sys.executable, "-c", RUN_EACH],
+            input=json.dumps([[str(argument) for argument in call] for call in calls]),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,11 @@ def saved(image: Image.Image, kind: str, **options) -> bytes:
     return buffer.getvalue()
 
 
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG file of these pixels."""
+    return saved(Image.fromarray(pixels), "PNG")
+
+
 def exif(orientation: int | None = None) -> Image.Exif:
     """EXIF with a camera's name, a time in the Exif directory and a place."""
     block = Image.Exif()
@@ -84,6 +90,7 @@ def exif(orientation: int | None = None) -> Image.Exif:
     return block
 
 
+@lru_cache
 def icc() -> bytes:
     """An ICC profile that is not the default one: a made-up display's."""
     from PIL import ImageCms
@@ -141,14 +148,14 @@ def kinds() -> dict[str, tuple[bytes, np.ndarray, np.ndarray | None]]:
     key = chunk(b"tRNS", struct.pack(">H", level))
     return files | {
         "palette clear.png": (saved(palette, "PNG", transparency=3), colours, clear),
-        "palette.gif": (saved(palette, "GIF"), colours, None),
-        "palette clear.gif": (saved(palette, "GIF", transparency=3), colours, clear),
+        "few colours.gif": (saved(palette, "GIF"), colours, None),
+        "few colours clear.gif": (saved(palette, "GIF", transparency=3), colours, clear),
         "rgb.bmp": (saved(Image.fromarray(rgb), "BMP"), rgb, None),
         "gray.bmp": (saved(Image.fromarray(gray), "BMP"), gray, None),
         "rgb.webp": (saved(Image.fromarray(rgb), "WEBP", lossless=True), rgb, None),
         "rgba.webp": (saved(Image.fromarray(both), "WEBP", lossless=True, exact=True), rgb, alpha),
-        "rgb.ppm": (saved(Image.fromarray(rgb), "PPM"), rgb, None),
-        "gray.pgm": (saved(Image.fromarray(gray), "PPM"), gray, None),
+        "map.ppm": (saved(Image.fromarray(rgb), "PPM"), rgb, None),
+        "gray map.pgm": (saved(Image.fromarray(gray), "PPM"), gray, None),
         "cmyk.tif": (saved(cmyk, "TIFF"), np.asarray(cmyk.convert("RGB")), None),
         "deep gray.png": (deep_png(deep_gray), deep_gray, None),
         "deep gray hole.png": (deep_png(deep_gray, key), deep_gray, holes),
@@ -175,3 +182,8 @@ def write_all(folder: Path, files: dict[str, bytes]) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
+
+
+def files_under(folder: Path) -> set[str]:
+    """The names of all that is no folder below one, hidden or not."""
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
