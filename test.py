@@ -56,8 +56,9 @@ class Tester:
             raise UserError(f"{self.target} would be overwritten; choose another --test_dir")
         self.folder = folder
         make_writable(self.target)
-        self.rank, self.processes, device = process_of_launch()
-        self.enhancer = build_enhancer(options, device)
+        device = choose_device(options.device)
+        self.rank, self.processes, own_device = process_of_launch(device)
+        self.enhancer = build_enhancer(options, own_device if options.device == "auto" else device)
         self.workers = 1 if options.reference else core_count()
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
@@ -188,8 +189,8 @@ class Tester:
         return 0 if not failures and (written or skipped) else 1
 
 
-def build_enhancer(options: Namespace, device=None) -> Callable[[np.ndarray], np.ndarray]:
-    """What turns an image into a brighter one; `device` is what "auto" means, if given."""
+def build_enhancer(options: Namespace, device) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns an image into a brighter one, on a torch.device."""
     if options.reference:
         weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
         return Reference(load_model(weights, scale, kind, options.iterations))
@@ -198,7 +199,7 @@ def build_enhancer(options: Namespace, device=None) -> Callable[[np.ndarray], np
         options.scale_factor,
         options.iterations,
         options.strength,
-        device if device and options.device == "auto" else choose_device(options.device),
+        device,
         options.conv_type,
         threads=1,  # the images share the cores
     )
@@ -217,13 +218,14 @@ def make_writable(folder: Path) -> None:
         ) from error
 
 
-def process_of_launch() -> tuple[int, int, object]:
-    """This process's number, how many there are, and its device under accelerate or torchrun."""
+def process_of_launch(device) -> tuple[int, int, object]:
+    """This process's number, how many there are, and its own torch.device of the given type."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return 0, 1, None
+        return 0, 1, device
     from accelerate import PartialState
 
-    state = PartialState(cpu=None)
+    # Told nothing and finding no GPU, it would take torchrun's processes for single ones.
+    state = PartialState(cpu=device.type == "cpu")
     return state.process_index, state.num_processes, state.device
 
 
