@@ -12,7 +12,7 @@ import numpy as np
 
 import curve
 import model
-from utils import core_count
+from utils import count_cores
 
 TILE = 384  # side of the network's tiles on the CPU, in its own pixels: about 100 MB at work
 DEVICE_TILE = 2048
@@ -56,7 +56,7 @@ class Enhancer:
         self.strength = strength
         self.device = torch.device(device)
         if self.device.type == "cpu":
-            self.path = ProcessorPath(net, threads or core_count())
+            self.path = ProcessorPath(net, threads or count_cores())
         else:
             self.path = DevicePath(net, self.device)
 

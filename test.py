@@ -27,7 +27,7 @@ from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, 
 from utils import (
     UserError,
     choose_device,
-    core_count,
+    count_cores,
     find_files,
     no_images,
     run_script,
@@ -59,7 +59,7 @@ class Tester:
         device = choose_device(options.device)
         self.rank, self.processes, own_device = process_of_launch(device)
         self.enhancer = build_enhancer(options, own_device if options.device == "auto" else device)
-        self.workers = 1 if options.reference else core_count()
+        self.workers = 1 if options.reference else count_cores()
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
 

@@ -16,6 +16,7 @@ from pictures import animation, files_under, icc, kinds, png, saved, scene, writ
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+LIMIT = 100_000, 100_000  # bytes a file
 NOISE = np.random.default_rng(0).integers(0, 256, (1000, 1200, 3), dtype=np.uint8)
 
 
@@ -70,7 +71,7 @@ def little_room(request, tmp_path):
     if request.param == "file size limit":
         yield (
             folder,
-            {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (10**5,) * 2)},
+            {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, LIMIT)},
         )
         return
     folder.mkdir()

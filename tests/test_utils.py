@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pictures import files_under, write_all
 
-from utils import UserError, choose_device, core_count, find_files, keep_aside, write_whole
+from utils import UserError, choose_device, count_cores, find_files, keep_aside, write_whole
 
 ROOT = Path(__file__).parents[1]
 
@@ -124,7 +124,7 @@ def test_devices():
         choose_device("cuda:99")
     with pytest.raises(UserError, match="try --device cpu"):
         choose_device("toaster")
-    assert 1 <= core_count() <= os.cpu_count()
+    assert 1 <= count_cores() <= os.cpu_count()
 
 
 @pytest.mark.parametrize(
