@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 
 from option import benchmark_parser
-from utils import run_script
+from utils import count_cores, run_script
 
 ROOT = Path(__file__).resolve().parent
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
@@ -175,7 +175,7 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
     name = found[1] if found else platform.processor() or platform.machine()
-    return f"{name}, {len(os.sched_getaffinity(0))} cores, torch {torch.__version__}"
+    return f"{name}, {count_cores()} cores, torch {torch.__version__}"
 
 
 def print_tables(result: dict) -> None:

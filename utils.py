@@ -106,8 +106,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def count_cores() -> int:
-    """The processor cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # Linux
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
