@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo"),
-    1: ("model", "segmentation", "loss", "dataloader", "curve", "metrics"),
-    2: ("enhancer", "video"),
+    1: ("model", "segmentation", "loss", "dataloader", "curve", "metrics", "naturalness", "report"),
+    2: ("enhancer", "video", "scoring"),
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file
@@ -21,13 +21,10 @@ WITHIN_A_FLOOR = {("video", "enhancer")}
 PACKAGE_OF = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
+    "scipy": "scikit-image",  # which needs it
     "skimage": "scikit-image",
 }
-OPTIONAL = {
-    "pillow_heif",
-    "matplotlib",
-    "gradio",
-}  # a file that needs one says so when it is not there
+OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "pyiqa"}  # missing, what needs it says so
 
 SOURCES = sorted(
     path
@@ -78,7 +75,7 @@ def test_every_package_is_asked_for(path):
 
 IMPORT_EACH = """
 import contextlib, io, json, os, random, runpy, sys, threading
-import numpy, torch
+import cv2, numpy, torch  # cv2 sets LD_LIBRARY_PATH
 
 def state():
     rng = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
