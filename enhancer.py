@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import curve
+import graph
 import model
 from utils import count_cores
 
@@ -127,27 +128,34 @@ class Enhancer:
 
 
 class Reference:
-    """The plain way, one float32 tensor at full size through EnhanceNet.forward: the yardstick.
+    """The plain way, float32 tensors at full size as in EnhanceNet.forward: the yardstick.
 
     Args:
         net: in evaluation mode, on the CPU.
+        strength: as Enhancer's.
     """
 
-    def __init__(self, net: model.EnhanceNet):
+    def __init__(self, net: model.EnhanceNet, strength: float = 1.0):
         self.net = net
+        self.strength = strength
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """[H, W, 3] or [H, W] uint8 -> the same, rounded to the nearest level."""
+        """As an Enhancer's call."""
         import torch
 
         stack = as_stack(image)
+        peak = curve.PEAK[stack.dtype]
         with torch.inference_mode():
-            x = torch.from_numpy(stack.astype(np.float32) / curve.PEAK[stack.dtype])
-            x = x.permute(2, 0, 1).expand(3, -1, -1)[None]
-            y = self.net(x)[0][0].permute(1, 2, 0)
-            y = (y * curve.PEAK[stack.dtype] + 0.5 * (stack.dtype != np.float32)).numpy()
-        y = y.mean(axis=2, keepdims=True) if stack.shape[2] == 1 else y
-        return as_image(y.astype(stack.dtype), image)
+            x = torch.from_numpy(stack.astype(np.float32) / peak).permute(2, 0, 1)[None]
+            factor = self.net.factor(x.expand(-1, 3, -1, -1))
+            if stack.shape[2] == 1:
+                factor = factor.mean(1, keepdim=True)
+            if self.strength != 1:
+                factor = (factor * self.strength).clamp(-1, 1)
+            y = model.apply_curve(x, factor, self.net.iterations)[0].permute(1, 2, 0)
+            if peak != 1:
+                y = y * peak + 0.5
+        return as_image(y.numpy().astype(stack.dtype), image)
 
 
 def as_stack(image: np.ndarray) -> np.ndarray:
@@ -209,7 +217,7 @@ class ProcessorPath:
         # Waiting threads must sleep: spinning, they take the cores from the curve's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
-            network_to_onnx(net), options, providers=["CPUExecutionProvider"]
+            graph.network_to_onnx(net), options, providers=["CPUExecutionProvider"]
         )
         self.halo = reach(net)
         self.threads = threads
@@ -243,53 +251,6 @@ class ProcessorPath:
         """[H, W, C] and its map [C, h, w] -> [H, W, C] enhanced."""
         bands = self.threads if stack.size > SMALL_IMAGE else 1
         return curve.apply_factor(stack, factor, scale, iterations, self.pool, bands)
-
-
-def network_to_onnx(net: model.EnhanceNet) -> bytes:
-    """EnhanceNet.extract as an ONNX model: image [1, 3, h, w] -> factor [1, 3, h, w]."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = net.state_dict()
-    nodes = []
-
-    def block(number: int, *sources: str) -> str:
-        name = f"e_conv{number}"
-        x = sources[0]
-        if len(sources) > 1:
-            x = f"{name}.input"
-            nodes.append(helper.make_node("Concat", sources, [x], axis=1))
-        for layer, module in getattr(net, name).named_children():
-            nodes.append(
-                helper.make_node(
-                    "Conv",
-                    [x, f"{name}.{layer}.weight", f"{name}.{layer}.bias"],
-                    [f"{name}.{layer}"],
-                    pads=[*module.padding, *module.padding],
-                    dilations=module.dilation,
-                    group=module.groups,
-                )
-            )
-            x = f"{name}.{layer}"
-        result = "factor" if number == 7 else f"x{number}"
-        nodes.append(helper.make_node("Tanh" if number == 7 else "Relu", [x], [result]))
-        return result
-
-    x1 = block(1, "image")
-    x2 = block(2, x1)
-    x3 = block(3, x2)
-    x4 = block(4, x3)
-    x5 = block(5, x3, x4)
-    x6 = block(6, x2, x5)
-    block(7, x1, x6)
-    graph = helper.make_graph(
-        nodes,
-        "sgz",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [helper.make_tensor_value_info("factor", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [numpy_helper.from_array(value.numpy(), name) for name, value in weights.items()],
-    )
-    opset = helper.make_opsetid("", 17)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
 
 
 class DevicePath:

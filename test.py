@@ -193,7 +193,7 @@ def build_enhancer(options: Namespace, device) -> Callable[[np.ndarray], np.ndar
     """What turns an image into a brighter one, on a torch.device."""
     if options.reference:
         weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
-        return Reference(load_model(weights, scale, kind, options.iterations))
+        return Reference(load_model(weights, scale, kind, options.iterations), options.strength)
     return Enhancer(
         options.weight_dir,
         options.scale_factor,

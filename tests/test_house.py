@@ -12,7 +12,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo"),
-    1: ("model", "segmentation", "loss", "dataloader", "curve", "metrics", "naturalness", "report"),
+    1: (
+        "model",
+        "segmentation",
+        "loss",
+        "dataloader",
+        "curve",
+        "graph",
+        "metrics",
+        "naturalness",
+        "report",
+    ),
     2: ("enhancer", "video", "scoring"),
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
