@@ -6,7 +6,7 @@ from torch import nn
 
 from golden import fill, wave
 from loss import semantic_loss
-from segmentation import FPNHead, SemanticGuide
+from segmentation import FPNHead, build_guide
 from utils import UserError
 
 ORDER = [
@@ -39,7 +39,7 @@ def test_head_equals_the_authors():
 
 @pytest.fixture(scope="module")
 def guide():
-    return SemanticGuide("none", seed=3)
+    return build_guide(weights="none", seed=3)
 
 
 def test_only_the_image_receives_a_gradient_and_nothing_moves(guide):
@@ -68,19 +68,19 @@ def test_the_gradient_is_that_of_the_unfrozen_network_in_train_mode(guide):
 
 
 def test_the_head_starts_from_a_small_gaussian(guide):
-    weights = torch.cat([m.weight.flatten() for m in guide.head.children()])
+    weights = torch.cat([m.weight.flatten() for m in guide.net.head.children()])
     assert weights.std().item() == pytest.approx(0.01, rel=0.01)
-    assert all(not m.bias.any() for m in guide.head.children())
+    assert all(not m.bias.any() for m in guide.net.head.children())
 
 
 def test_random_guides_follow_their_seed_and_leave_torchs_alone(guide):
     torch.manual_seed(11)
     expected = torch.rand(1)
     torch.manual_seed(11)
-    again = SemanticGuide("none", seed=3)
+    again = build_guide(weights="none", seed=3)
     assert torch.equal(torch.rand(1), expected)
-    assert torch.equal(again.backbone.conv1.weight, guide.backbone.conv1.weight)
-    assert torch.equal(again.head.classify.weight, guide.head.classify.weight)
+    assert torch.equal(again.net.backbone.conv1.weight, guide.net.backbone.conv1.weight)
+    assert torch.equal(again.net.head.classify.weight, guide.net.head.classify.weight)
 
 
 def test_weights_from_a_file(guide, tmp_path):
@@ -88,21 +88,21 @@ def test_weights_from_a_file(guide, tmp_path):
 
     net = resnet50(weights=None)
     torch.save(net.state_dict(), tmp_path / "resnet50.pth")
-    loaded = SemanticGuide(str(tmp_path / "resnet50.pth"))
-    assert torch.equal(loaded.backbone.layer4[2].conv3.weight, net.layer4[2].conv3.weight)
+    loaded = build_guide(weights=str(tmp_path / "resnet50.pth"))
+    assert torch.equal(loaded.net.backbone.layer4[2].conv3.weight, net.layer4[2].conv3.weight)
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(UserError, match=r"other\.pth holds no torchvision ResNet-50"):
-        SemanticGuide(str(tmp_path / "other.pth"))
-    with pytest.raises(UserError, match="no ResNet-50 weights at"):
-        SemanticGuide(str(tmp_path / "missing.pth"))
+        build_guide(weights=str(tmp_path / "other.pth"))
+    with pytest.raises(UserError, match="no weights of a torchvision ResNet-50 at"):
+        build_guide(weights=str(tmp_path / "missing.pth"))
 
 
 def test_without_a_network_imagenet_fails_and_auto_warns(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # an empty cache
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # nobody listens there
     with pytest.raises(UserError, match=r"cannot download .*--seg_weights PATH"):
-        SemanticGuide("imagenet")
+        build_guide(weights="imagenet")
     with pytest.warns(UserWarning, match="RANDOM weights") as caught:
-        guide = SemanticGuide("auto")
+        guide = build_guide(weights="auto")
     assert len(caught) == 1
     assert guide.source == "none (the ImageNet download failed)"

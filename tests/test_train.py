@@ -85,7 +85,8 @@ def whole_run(photos, tmp_path_factory):
 
 def test_a_run_leaves_a_plain_state_dict_each_epoch_and_its_state_beside_it(whole_run):
     assert sorted(p.name for p in whole_run.iterdir()) == [
-        "Epoch0.pth", "Epoch0.resume", "Epoch1.pth", "Epoch1.resume", "train.log",
+        "Epoch0.pth", "Epoch0.resume", "Epoch1.pth", "Epoch1.resume", "log.csv", "loss.png",
+        "preview.png", "run.json", "train.log",
     ]  # fmt: skip
     EnhanceNet().load_state_dict(weights(whole_run / "Epoch1.pth"))
     log = (whole_run / "train.log").read_text()
@@ -132,7 +133,7 @@ def test_a_resumed_run_with_the_guide_ends_bit_identical(photos, tmp_path):
     state = torch.load(tmp_path / "cut/Epoch0.resume", weights_only=True)
     assert state["guide"] == "none"
     assert not [name for name in state["model"] if "conv" not in name]
-    assert "semantic guide: ResNet-50, weights: none" in (tmp_path / "cut/train.log").read_text()
+    assert "semantic guide: fpn_resnet50, weights: none" in (tmp_path / "cut/train.log").read_text()
 
 
 def test_a_snapshot_between_epochs_is_good_for_resuming(photos, whole_run, tmp_path):
