@@ -101,7 +101,9 @@ class SemanticGuide(nn.Module):
 
     def __init__(self, net: nn.Module, source: str, batch_statistics: bool = False):
         super().__init__()
-        self.net = net.train(batch_statistics).requires_grad_(False)
+        self.net = net.train(batch_statistics)
+        for parameter in net.parameters():  # a TorchScript module has no requires_grad_ for all
+            parameter.requires_grad_(False)
         self.net.to(memory_format=torch.channels_last)
         self.source = source
 

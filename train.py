@@ -28,7 +28,7 @@ from utils import UserError, run_script, start_accelerator
 from validation import Validation, preview
 
 SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for batch statistics
-PICTURE_SECONDS = 5  # between pictures within an epoch
+PICTURE_SECONDS = 5  # between pictures: snapshots may follow one another faster
 
 
 class TrainingDiverged(UserError):
@@ -197,6 +197,11 @@ class Trainer:
         options = self.options
         return options.train_batch_size * options.gradient_accumulation_steps * self.processes
 
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that the run ends before."""
+        return self.position.first_epoch + self.options.num_epochs
+
     def global_step(self) -> int:
         """Steps since epoch 0."""
         return self.position.epoch * -(-len(self.data) // self.images_per_step) + self.position.step
@@ -204,9 +209,8 @@ class Trainer:
     def run(self) -> int:
         """Train to the end, or until asked to stop; returns the exit code."""
         start, images = time.perf_counter(), 0
-        last = self.position.first_epoch + self.options.num_epochs
-        while self.position.epoch < last and not self.stopping:
-            images += self.train_epoch(last)
+        while self.position.epoch < self.last_epoch and not self.stopping:
+            images += self.train_epoch()
         seconds = time.perf_counter() - start
         self.monitor.close()
         self.accelerator.end_training()
@@ -236,7 +240,7 @@ class Trainer:
         self.stopping = bool(self.stop_signal)
         return self.stopping
 
-    def train_epoch(self, last: int) -> int:
+    def train_epoch(self) -> int:
         """The rest of one epoch, with its snapshots; returns how many images were seen."""
         options, position = self.options, self.position
         steps = plan_epoch(
@@ -253,7 +257,7 @@ class Trainer:
         images, start = 0, time.perf_counter()
         with tqdm(
             rest,
-            desc=f"epoch {position.epoch} of {position.first_epoch}-{last - 1}",
+            desc=f"epoch {position.epoch} of {position.first_epoch}-{self.last_epoch - 1}",
             initial=position.step,
             total=len(steps),
             disable=None if self.accelerator.is_main_process else True,
@@ -355,7 +359,8 @@ class Trainer:
             self.unsaved = f"cannot save {self.snapshots.path(epoch)}: {error.strerror or error}"
             good = f"the last good snapshot is {self.snapshots.last or 'none yet'}"
             self.log(f"WARNING: {self.unsaved}; training goes on; {good}")
-        if self.position.step == 0 or time.monotonic() > self.pictured + PICTURE_SECONDS:
+        ends = self.stopping or self.position.epoch == self.last_epoch
+        if ends or time.monotonic() > self.pictured + PICTURE_SECONDS:
             images = self.validation.images if self.validation else self.data
             self.monitor.pictures(preview(net, images, self.device), self.global_step())
             self.pictured = time.monotonic()

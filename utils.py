@@ -122,6 +122,8 @@ def start_accelerator(name: str = "auto", mixed_precision: str | None = None):
     from accelerate import Accelerator
 
     device = choose_device(name)
+    if mixed_precision == "fp16" and device.type == "cpu":
+        raise UserError("fp16 needs a GPU; on a processor take --mixed_precision bf16 or no")
     try:
         # device_placement would move batches and network itself; cpu=True chooses gloo.
         accelerator = Accelerator(

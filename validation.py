@@ -97,7 +97,7 @@ def check_pair(low: Path, high: Path | None) -> str:
 def read_rgb(path: Path) -> np.ndarray:
     """[H, W, 3] uint8 of any image file; ImageError when it cannot be read."""
     pixels = to_8_bit(read_photo(path).pixels)
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
+    return pixels.copy() if pixels.ndim == 3 else np.repeat(pixels[..., None], 3, 2)
 
 
 def enhance(net, pixels: np.ndarray, device) -> np.ndarray:
