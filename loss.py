@@ -11,8 +11,22 @@ NEIGHBOURS = [
     for dx in (-1, 0, 1)
     if (dy, dx) != (0, 0)
 ]
-CODE_WEIGHTS = {"tv": 1600.0, "spatial": 1.0, "colour": 5.0, "exposure": 10.0, "semantic": 0.1}
-PAPER_WEIGHTS = {"tv": 1.0, "spatial": 1.0, "colour": 1.0, "exposure": 1.0, "semantic": 0.1}
+CODE_WEIGHTS = {
+    "tv": 1600.0,
+    "spatial": 1.0,
+    "colour": 5.0,
+    "exposure": 10.0,
+    "semantic": 0.1,
+    "channel": 0.0,  # not the authors'
+}
+PAPER_WEIGHTS = {
+    "tv": 1.0,
+    "spatial": 1.0,
+    "colour": 1.0,
+    "exposure": 1.0,
+    "semantic": 0.1,
+    "channel": 0.0,
+}
 
 
 def region_means(image: Tensor, patch_size: int) -> Tensor:
@@ -50,9 +64,23 @@ def colour_loss(enhanced: Tensor) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(squared, 1), dim=1).mean()
 
 
-def exposure_loss(enhanced: Tensor, level: float = 0.6, patch_size: int = 16) -> Tensor:
-    """Pull every region's brightness to one level: mean (Y - E)^2 (released code)."""
+def exposure_loss(enhanced: Tensor, level: float | Tensor = 0.6, patch_size: int = 16) -> Tensor:
+    """Pull every region's brightness to one level: mean (Y - E)^2 (released code).
+
+    Args:
+        level: in [0, 1]; a tensor [B, 1, 1, 1] gives each image its own.
+    """
     return (region_means(enhanced, patch_size) - level).square().mean()
+
+
+def brightness_to_keep(image: Tensor, level: float) -> Tensor:
+    """Each image's own exposure level [B, 1, 1, 1]: `level`, or its mean where that is higher."""
+    return image.mean((1, 2, 3), keepdim=True).clamp(min=level)
+
+
+def channel_loss(factor: Tensor) -> Tensor:
+    """Colours stay: the variance of the factor map [B, 3, H, W] over its channels."""
+    return (factor - factor.mean(1, keepdim=True)).square().mean()
 
 
 def total_variation_loss(factor: Tensor) -> Tensor:
@@ -125,6 +153,8 @@ class ZeroReferenceLoss(torch.nn.Module):
     Args:
         weights: name -> weight; a part whose weight is 0 is not computed.
         patch_size, exp_level: region of the spatial loss, target of the exposure loss.
+        exposure_patch: region of the exposure loss.
+        keep_bright: an image brighter than exp_level has its own brightness as the target.
         guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
         objective: "code", the released code's losses and weights, or "paper", those printed
             (SGZ, eq. 2 to 6); the semantic part is the same in both.
@@ -135,6 +165,8 @@ class ZeroReferenceLoss(torch.nn.Module):
         weights: dict[str, float] | None = None,
         patch_size: int = 4,
         exp_level: float = 0.6,
+        exposure_patch: int = 16,
+        keep_bright: bool = False,
         guide: torch.nn.Module | None = None,
         objective: str = "code",
     ):
@@ -147,15 +179,19 @@ class ZeroReferenceLoss(torch.nn.Module):
             self.weights["semantic"] = 0.0
         self.patch_size = patch_size
         self.exp_level = exp_level
+        self.exposure_patch = exposure_patch
+        self.keep_bright = keep_bright
         self.guide = guide
 
     def forward(self, image: Tensor, enhanced: Tensor, factor: Tensor) -> dict[str, Tensor]:
         """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
+        level = brightness_to_keep(image, self.exp_level) if self.keep_bright else self.exp_level
         parts = {
             "tv": lambda: self.tv(factor),
             "spatial": lambda: self.spatial(enhanced, image, self.patch_size),
             "colour": lambda: self.colour(enhanced),
-            "exposure": lambda: self.exposure(enhanced, self.exp_level),
+            "exposure": lambda: self.exposure(enhanced, level, self.exposure_patch),
             "semantic": lambda: semantic_loss(self.guide(enhanced)),
+            "channel": lambda: channel_loss(factor),
         }
         return {name: w * parts[name]() for name, w in self.weights.items() if w}

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from utils import UserError, keep_aside, write_whole
 
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "opencv-python-headless", "pillow")
+MEASURES = ("gradient_norm", "lr", "images_per_second")  # of log.csv, besides losses
 INK = [(60, 60, 60), (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189)]
 
 
@@ -85,6 +86,15 @@ class Monitor:
         self.attempt("run.json", lambda path: add_record(path, record))
         if self.tracker == "tensorboard":
             self.board = import_summary_writer()(self.folder / "tensorboard", purge_step=step)
+
+    def progress(
+        self, values: dict[str, float], epoch: int, step: int, steps: int, total_steps: int
+    ) -> str:
+        """Record the loss and its parts at a step, add a line to log.csv; returns them as text."""
+        row = {"epoch": epoch, "step": step, "steps": steps}
+        row |= {n if n in MEASURES else f"loss_{n}": value for n, value in values.items()}
+        self.scalars("log.csv", row, total_steps)
+        return " ".join(f"{name} {value:.4g}" for name, value in values.items())
 
     def scalars(self, name: str, row: dict[str, float], step: int) -> None:
         """Append a line to a CSV file, "log.csv" or "validation.csv", and tell the tracker."""

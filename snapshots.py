@@ -1,11 +1,21 @@
 """Snapshots of a training run: Epoch{n}.pth, plain weights, and Epoch{n}.resume, all the rest."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from model import check_state_dict, read_state_dict
 from utils import UserError, digest_of, keep_aside, load_tensors, save_tensors
+
+
+@dataclass
+class Position:
+    """Where a run stands: `step` steps of `epoch` are done; the run began at `first_epoch`."""
+
+    first_epoch: int = 0
+    epoch: int = 0
+    step: int = 0
 
 
 class Snapshots:
@@ -24,13 +34,39 @@ class Snapshots:
         """Where the weights of an epoch go."""
         return self.folder / f"Epoch{epoch}.pth"
 
-    def adopt(self, path: Path, weights: dict[str, torch.Tensor]) -> bool:
-        """Take a snapshot the run goes on from as its own; False if it lies in another folder."""
-        if path.resolve().parent != self.folder.resolve():
-            return False
-        self.last = self.folder / path.name
-        self.own[self.last] = digest_of(weights)
-        return True
+    def resume(
+        self, path: Path, net: torch.nn.Module, num_epochs: int, images_per_step: int
+    ) -> tuple[dict | None, list[str]]:
+        """Load a snapshot into `net` and find where its run goes on.
+
+        Args:
+            num_epochs: how many the run is to have; where it has had them, so many more.
+            images_per_step: of the run from now on; where it has changed, the position follows.
+
+        Returns:
+            The run's state with its Position, None where there is none that belongs to these
+            weights; and what the user should know, a line each.
+
+        Raises:
+            CheckpointError, UserError: as of load_snapshot.
+        """
+        weights, state = load_snapshot(path, net)
+        if state is None:
+            net.load_state_dict(weights)
+            return None, [f"{path} has no run state beside it: a new run starts from its weights"]
+        net.load_state_dict(state["model"])
+        position = Position(**state["position"])
+        planned = min(state["options"]["num_epochs"], num_epochs)
+        note = f"going on with {path} at epoch {position.epoch}, step {position.step}"
+        if position.epoch >= position.first_epoch + planned:
+            position.first_epoch = position.epoch
+            note = f"the run of {path} is complete; {num_epochs} epochs follow"
+        before = state.get("images_per_step", images_per_step)
+        position.step = position.step * before // images_per_step
+        if path.resolve().parent == self.folder.resolve():
+            self.last = self.folder / path.name
+            self.own[self.last] = digest_of(weights)
+        return state | {"position": position}, [note]
 
     def save(self, epoch: int, weights: dict[str, torch.Tensor], state: dict) -> list[str]:
         """Write Epoch{n}.resume, then Epoch{n}.pth; a file of another run is kept beside it.

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from dataloader import LowLightImages, Step, batches_of, cut
+from metrics import psnr, ssim
 from model import EnhanceNet
 from photo import IMAGE_SUFFIXES, ImageError, read_photo, to_8_bit
 from utils import find_files
@@ -75,9 +76,9 @@ class Validation:
             full.load_state_dict(net.state_dict())
             for low, high in self.pairs[rank::processes]:
                 result = enhance(full, read_rgb(low), device)
-                psnr, ssim = compare(result, read_rgb(high))
-                add("psnr", psnr)
-                add("ssim", ssim)
+                reference = read_rgb(high)
+                add("psnr", psnr(result, reference))
+                add("ssim", ssim(result, reference))
         table = torch.tensor(list(sums.values()), dtype=torch.float32, device=device)
         totals, counts = accelerator.reduce(table, "sum").T.tolist()
         return {name: t / c for name, t, c in zip(sums, totals, counts, strict=True)}
@@ -105,14 +106,6 @@ def enhance(net, pixels: np.ndarray, device) -> np.ndarray:
     image = torch.from_numpy(pixels).to(device).permute(2, 0, 1)[None].float() / 255
     enhanced, _factor = net(image)
     return (enhanced[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().cpu().numpy()
-
-
-def compare(image: np.ndarray, reference: np.ndarray) -> tuple[float, float]:
-    """PSNR in dB and SSIM of 8-bit RGB images, as scikit-image computes them."""
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
-    psnr = peak_signal_noise_ratio(reference, image, data_range=255)
-    return psnr, structural_similarity(reference, image, channel_axis=2, data_range=255)
 
 
 def preview(net, images: LowLightImages, device, count: int = 4) -> np.ndarray:
