@@ -103,9 +103,9 @@ def plain(options: dict[str, object]) -> dict[str, object]:
 def changes(before: dict[str, object], now: dict[str, object]) -> str:
     """The options that a resumed run changes, in words."""
     return ", ".join(
-        f"{name} {before.get(name)} -> {value}"
+        f"{name} {before[name]} -> {value}"
         for name, value in now.items()
-        if before.get(name) != value and name not in ("load_pretrain", "pretrain_dir")
+        if before.get(name, value) != value and name not in ("load_pretrain", "pretrain_dir")
     )
 
 

@@ -5,20 +5,18 @@ python train.py --load_pretrain True --pretrain_dir weight/Epoch99.pth
 accelerate launch --num_processes 2 train.py --mixed_precision bf16
 """
 
-import math
 import signal
 import time
 import warnings
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import asdict
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
 from dataloader import GIGABYTE, LowLightImages, Step, batches_of, plan_epoch
+from learner import Learner, TrainingDiverged, learning_rate
 from loss import ZeroReferenceLoss
 from model import CheckpointError, EnhanceNet, initialise_paper
 from monitor import Monitor
@@ -32,7 +30,7 @@ SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for
 PICTURE_SECONDS = 5  # between pictures: snapshots may follow one another faster
 
 
-class TrainingDiverged(UserError):
+class DivergedRun(UserError):
     """The loss or its gradient is no longer a number."""
 
 
@@ -50,10 +48,6 @@ class Trainer:
         self.options = options
         self.accelerator, self.device = start_accelerator(options.device, options.mixed_precision)
         self.processes = self.accelerator.num_processes
-        # On a processor channels-last takes a third off the network's time; on GPUs, depthwise
-        # convolutions in float32 prefer the plain layout.
-        cpu = self.device.type == "cpu"
-        self.layout = torch.channels_last if cpu else torch.contiguous_format
         self.position = Position()
         self.seed = options.seed
         self.stop_signal = 0  # received here
@@ -72,19 +66,6 @@ class Trainer:
             initialise_paper(net)
         state = self.load_pretrained(net) if options.load_pretrain else None
         resumed_here = state is not None and self.snapshots.last is not None
-        net.to(self.device).train()
-        optimizer = torch.optim.Adam(
-            net.parameters(), lr=options.lr, weight_decay=options.weight_decay
-        )
-        if state:
-            optimizer.load_state_dict(state["optimizer"])
-            for group in optimizer.param_groups:  # today's options, not the state's
-                group["weight_decay"] = options.weight_decay
-            torch.set_rng_state(state["random"])
-        self.net, self.optimizer = self.accelerator.prepare(net, optimizer)
-        if state and self.accelerator.scaler and state.get("scaler"):
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-
         cache = {
             "cache_bytes": options.cache_gb * GIGABYTE,
             "cache_folder": options.cache_dir.expanduser(),
@@ -110,7 +91,7 @@ class Trainer:
         if state and state["data"] != self.data.fingerprint:
             self.log("the images differ from those the run began with; it goes on with these")
         self.guide_source = guide.source if guide else "none"
-        self.loss = ZeroReferenceLoss(
+        loss = ZeroReferenceLoss(
             {
                 "tv": options.tv_weight,
                 "spatial": options.spatial_weight,
@@ -125,7 +106,17 @@ class Trainer:
             options.keep_bright,
             guide,
             options.objective,
-        ).to(self.device)
+        )
+        self.learner = Learner(
+            net,
+            loss,
+            self.accelerator,
+            self.device,
+            options.weight_decay,
+            options.grad_clip_norm,
+        )
+        if state:
+            self.learner.load_state(state)
         self.monitor.begin(
             {
                 "options": plain(vars(options)),
@@ -218,15 +209,6 @@ class Trainer:
         self.stop_signal = number
         signal.signal(number, signal.SIG_DFL)
 
-    def should_stop(self) -> bool:
-        """Whether any process was asked to stop; all of them come to the same answer."""
-        if self.processes > 1:
-            asked = torch.tensor([float(self.stop_signal)], device=self.device)
-            asked = self.accelerator.reduce(asked, "sum").item()
-            self.stop_signal = self.stop_signal or (signal.SIGTERM if asked else 0)
-        self.stopping = bool(self.stop_signal)
-        return self.stopping
-
     def train_epoch(self) -> int:
         """The rest of one epoch, with its snapshots; returns how many images were seen."""
         options, position = self.options, self.position
@@ -250,13 +232,11 @@ class Trainer:
             disable=None if self.accelerator.is_main_process else True,
         ) as bar:
             for step in bar:
-                self.set_learning_rate(len(steps))
-                values = self.train_step(batches, step)
+                values = self.train_step(batches, step, len(steps))
                 images += step.images
                 position.step += 1
                 done = position.step == len(steps)
                 if done or position.step % options.display_iter == 0:
-                    values["lr"] = self.optimizer.param_groups[0]["lr"]
                     values["images_per_second"] = images / (time.perf_counter() - start)
                     text = self.monitor.progress(
                         values, position.epoch, position.step, len(steps), self.global_step()
@@ -266,18 +246,19 @@ class Trainer:
                         f"epoch {position.epoch} step {position.step}/{len(steps)} {text}",
                         quiet=not bar.disable,
                     )
-                stop = self.should_stop()
+                self.stop_signal = self.learner.any_process(self.stop_signal)
+                self.stopping = bool(self.stop_signal)
                 if done:
                     break
-                if stop or position.step % options.snapshot_iter == 0:
+                if self.stopping or position.step % options.snapshot_iter == 0:
                     self.snapshot(position.epoch)
-                if stop:
+                if self.stopping:
                     return images
         position.epoch, position.step = position.epoch + 1, 0
         self.snapshot(position.epoch - 1)
         if self.validation and not self.stopping:
             values = self.validation.measure(
-                self.accelerator.unwrap_model(self.net), self.loss, self.accelerator, self.device
+                self.learner.plain_net, self.learner.loss, self.accelerator, self.device
             )
             row = {"epoch": position.epoch - 1, "step": len(steps)} | values
             self.monitor.scalars("validation.csv", row, self.global_step())
@@ -285,69 +266,33 @@ class Trainer:
             self.log(f"validation after epoch {position.epoch - 1}: {text}")
         return images
 
-    def set_learning_rate(self, steps: int) -> None:
-        """The schedule's rate at this position; `steps` are in an epoch."""
+    def train_step(self, batches: Iterator, step: Step, steps: int) -> dict[str, float]:
+        """One step of `steps` in this epoch; returns what log.csv shows of it."""
         options, position = self.options, self.position
-        rate = options.lr
-        if options.schedule == "cosine":
-            done = (position.epoch - position.first_epoch) * steps + position.step
-            rate *= 0.5 * (1 + math.cos(math.pi * done / (options.num_epochs * steps)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
-    def train_step(self, batches: Iterator, step: Step) -> dict[str, float]:
-        """One step of the optimiser; returns the total and its parts, over all its images."""
-        self.optimizer.zero_grad(set_to_none=True)
-        sums = 0.0
-        for number, count in enumerate(step.counts, start=1):
-            image, gain = next(batches)  # uint8 [B, 3, S, S] and [B]
-            image = image.to(self.device, non_blocking=True).float() / 255
-            image = image * gain.to(self.device, torch.float32).view(-1, 1, 1, 1)
-            image = image.contiguous(memory_format=self.layout)
-            share = count / step.images  # every loss is a mean over images
-            wait = number < len(step.counts)  # the gradients are averaged in the last pass
-            with self.accelerator.no_sync(self.net) if wait else nullcontext():
-                with self.accelerator.autocast():
-                    enhanced, factor = self.net(image)
-                    parts = self.loss(image, enhanced.float(), factor.float())
-                total = sum(parts.values())
-                self.accelerator.backward(total * (share * self.processes))
-            sums = sums + share * torch.stack([total, *parts.values()]).detach()
-        norm = self.accelerator.clip_grad_norm_(self.net.parameters(), self.options.grad_clip_norm)
-        sums = self.accelerator.reduce(sums, "sum")
-        names = ["total", *parts, "gradient_norm"]
-        values = dict(zip(names, torch.stack([*sums, norm]).tolist(), strict=True))
-        # With fp16 a gradient may overflow: the scaler leaves the step out and scales less.
-        watched = values["total"] if self.accelerator.scaler else sum(values.values())
-        if not np.isfinite(watched):
-            text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            raise TrainingDiverged(
-                f"not a number at epoch {self.position.epoch}, step {self.position.step}: {text}; "
+        done = (position.epoch - position.first_epoch) + position.step / steps
+        rate = learning_rate(options.lr, options.schedule, done / options.num_epochs)
+        try:
+            return self.learner.step(batches, step.counts, step.images, rate) | {"lr": rate}
+        except TrainingDiverged as error:
+            raise DivergedRun(
+                f"not a number at epoch {position.epoch}, step {position.step}: {error}; "
                 "the last snapshot is kept; try a lower --lr"
-            )
-        self.optimizer.step()
-        return values
+            ) from error
 
     def snapshot(self, epoch: int) -> None:
         """Save the run and draw its pictures; a disk that is full is no reason to stop."""
         if not self.accelerator.is_main_process:
             return
-        net = self.accelerator.unwrap_model(self.net)
-        weights = {name: value.cpu() for name, value in net.state_dict().items()}
-        scaler = self.accelerator.scaler
-        state = {
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": scaler.state_dict() if scaler else None,
+        state = self.learner.state() | {
             "position": asdict(self.position),
             "images_per_step": self.images_per_step,
             "seed": self.seed,
-            "random": torch.get_rng_state(),
             "options": plain(vars(self.options)),
             "guide": self.guide_source,
             "data": self.data.fingerprint,
         }
         try:
-            for note in self.snapshots.save(epoch, weights, state):
+            for note in self.snapshots.save(epoch, self.learner.weights(), state):
                 self.log(note)
             self.unsaved = ""
         except OSError as error:
@@ -357,7 +302,9 @@ class Trainer:
         ends = self.stopping or self.position.epoch == self.last_epoch
         if ends or time.monotonic() > self.pictured + PICTURE_SECONDS:
             images = self.validation.images if self.validation else self.data
-            self.monitor.pictures(preview(net, images, self.device), self.global_step())
+            self.monitor.pictures(
+                preview(self.learner.plain_net, images, self.device), self.global_step()
+            )
             self.pictured = time.monotonic()
 
     def log(self, line: str, quiet: bool = False) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from model import CheckpointError, EnhanceNet
 from option import train_parser
-from train import Trainer, TrainingDiverged
+from train import DivergedRun, Trainer
 from utils import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -246,7 +246,7 @@ def test_defaults_are_the_released_codes():
 
 def test_a_loss_that_is_no_number_stops_with_its_parts_and_keeps_the_snapshot(photos, tmp_path):
     extra = ["--lr", "1e30", "--snapshot_iter", "1"]
-    with pytest.raises(TrainingDiverged, match=r"step 1: total nan, tv .*last snapshot is kept"):
+    with pytest.raises(DivergedRun, match=r"step 1: total nan, tv .*last snapshot is kept"):
         train(photos, tmp_path, *extra)
     assert all(v.isfinite().all() for v in weights(tmp_path / "Epoch0.pth").values())
 
