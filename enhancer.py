@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 import curve
+import graph
 import model
 from utils import count_cores
 
-TILE = 384  # side of the network's tiles on the CPU, in its own pixels: about 100 MB at work
+TILE = 256  # side of the tiles on the CPU in network pixels; at 384 they take 300 MB more
 DEVICE_TILE = 2048
 PEAKS = {"torch.uint8": 255.0, "torch.uint16": 65535.0, "torch.float32": 1.0}
 SMALL_IMAGE = 200_000  # values; below, starting threads costs more than they save
@@ -69,14 +70,18 @@ class Enhancer:
         Raises:
             ValueError: another shape or type, or floats outside [0, 1].
         """
-        stack = self.path.upload(as_stack(image))
+        stack = as_stack(image)
+        if self.strength == 0 or self.iterations == 0:
+            return image.copy()
+        stack = self.path.upload(stack)
         if self.scale_factor > 1:
-            factor = self.scaled(self.path.factor(stack, self.scale_factor), stack)
+            factor = self.path.factor(stack, self.scale_factor)
+            factor = self.scaled(factor, stack, self.strength)
             result = self.path.apply(stack, factor, self.scale_factor, self.iterations)
         else:  # the map is as large as the image: applied tile by tile, it is never held whole
             result = self.path.empty_like(stack)
             for part, factor in self.path.factor_tiles(stack, 1):
-                tile = self.scaled(factor, stack)
+                tile = self.scaled(factor, stack, self.strength)
                 result[part] = self.path.apply(stack[part], tile, 1, self.iterations)
         return as_image(self.path.download(result), image)
 
@@ -102,42 +107,55 @@ class Enhancer:
         Raises:
             ValueError: as in a call, or the map does not fit the image.
         """
-        stack = self.path.upload(as_stack(image))
-        factor = self.scaled(self.path.upload(factor), stack, strength)
+        stack = as_stack(image)
+        strength = self.strength if strength is None else strength
         rounds = self.iterations if iterations is None else iterations
+        expected = (3, *small_size(stack, self.scale_factor))
+        if factor.shape != expected:
+            raise ValueError(f"the factor map is {factor.shape}, this image's would be {expected}")
+        if strength == 0 or rounds == 0:
+            return image.copy()
+        stack = self.path.upload(stack)
+        factor = self.scaled(self.path.upload(factor), stack, strength)
         result = self.path.apply(stack, factor, self.scale_factor, rounds)
         return as_image(self.path.download(result), image)
 
-    def scaled(self, factor, stack, strength: float | None = None):
+    def scaled(self, factor, stack, strength: float):
         """The map times strength, in [-1, 1]; its mean channel for gray, which so stays gray."""
         if stack.shape[2] == 1:
             factor = factor.mean(axis=0, keepdims=True)
-        strength = self.strength if strength is None else strength
         return factor if strength == 1 else (factor * strength).clip(-1, 1)
 
 
 class Reference:
-    """The plain way, one float32 tensor at full size through EnhanceNet.forward: the yardstick.
+    """The plain way, float32 tensors at full size as in EnhanceNet.forward: the yardstick.
 
     Args:
         net: in evaluation mode, on the CPU.
+        strength: as Enhancer's.
     """
 
-    def __init__(self, net: model.EnhanceNet):
+    def __init__(self, net: model.EnhanceNet, strength: float = 1.0):
         self.net = net
+        self.strength = strength
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """[H, W, 3] or [H, W] uint8 -> the same, rounded to the nearest level."""
+        """As an Enhancer's call."""
         import torch
 
         stack = as_stack(image)
+        peak = curve.PEAK[stack.dtype]
         with torch.inference_mode():
-            x = torch.from_numpy(stack.astype(np.float32) / curve.PEAK[stack.dtype])
-            x = x.permute(2, 0, 1).expand(3, -1, -1)[None]
-            y = self.net(x)[0][0].permute(1, 2, 0)
-            y = (y * curve.PEAK[stack.dtype] + 0.5 * (stack.dtype != np.float32)).numpy()
-        y = y.mean(axis=2, keepdims=True) if stack.shape[2] == 1 else y
-        return as_image(y.astype(stack.dtype), image)
+            x = torch.from_numpy(stack.astype(np.float32) / peak).permute(2, 0, 1)[None]
+            factor = self.net.factor(x.expand(-1, 3, -1, -1))
+            if stack.shape[2] == 1:
+                factor = factor.mean(1, keepdim=True)
+            if self.strength != 1:
+                factor = (factor * self.strength).clamp(-1, 1)
+            y = model.apply_curve(x, factor, self.net.iterations)[0].permute(1, 2, 0)
+            if peak != 1:
+                y = y * peak + 0.5
+        return as_image(y.numpy().astype(stack.dtype), image)
 
 
 def as_stack(image: np.ndarray) -> np.ndarray:
@@ -199,7 +217,7 @@ class ProcessorPath:
         # Waiting threads must sleep: spinning, they take the cores from the curve's.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.session = onnxruntime.InferenceSession(
-            network_to_onnx(net), options, providers=["CPUExecutionProvider"]
+            graph.network_to_onnx(net), options, providers=["CPUExecutionProvider"]
         )
         self.halo = reach(net)
         self.threads = threads
@@ -235,53 +253,6 @@ class ProcessorPath:
         return curve.apply_factor(stack, factor, scale, iterations, self.pool, bands)
 
 
-def network_to_onnx(net: model.EnhanceNet) -> bytes:
-    """EnhanceNet.extract as an ONNX model: image [1, 3, h, w] -> factor [1, 3, h, w]."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    weights = net.state_dict()
-    nodes = []
-
-    def block(number: int, *sources: str) -> str:
-        name = f"e_conv{number}"
-        x = sources[0]
-        if len(sources) > 1:
-            x = f"{name}.input"
-            nodes.append(helper.make_node("Concat", sources, [x], axis=1))
-        for layer, module in getattr(net, name).named_children():
-            nodes.append(
-                helper.make_node(
-                    "Conv",
-                    [x, f"{name}.{layer}.weight", f"{name}.{layer}.bias"],
-                    [f"{name}.{layer}"],
-                    pads=[*module.padding, *module.padding],
-                    dilations=module.dilation,
-                    group=module.groups,
-                )
-            )
-            x = f"{name}.{layer}"
-        result = "factor" if number == 7 else f"x{number}"
-        nodes.append(helper.make_node("Tanh" if number == 7 else "Relu", [x], [result]))
-        return result
-
-    x1 = block(1, "image")
-    x2 = block(2, x1)
-    x3 = block(3, x2)
-    x4 = block(4, x3)
-    x5 = block(5, x3, x4)
-    x6 = block(6, x2, x5)
-    block(7, x1, x6)
-    graph = helper.make_graph(
-        nodes,
-        "sgz",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [helper.make_tensor_value_info("factor", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [numpy_helper.from_array(value.numpy(), name) for name, value in weights.items()],
-    )
-    opset = helper.make_opsetid("", 17)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
-
-
 class DevicePath:
     """On a GPU: pixels go there as they are, once, and a compiled pass does all but the network."""
 
@@ -299,7 +270,7 @@ class DevicePath:
     def upload(self, array: np.ndarray):
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+        return torch.from_numpy(np.require(array, requirements="CW")).to(self.device)
 
     def download(self, tensor) -> np.ndarray:
         return tensor.cpu().numpy()

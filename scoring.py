@@ -146,7 +146,7 @@ def index_images(root: Path) -> dict[str, Path]:
     if not root.exists():
         raise no_images(root)
     found: dict[str, Path] = {}
-    for path in find_files(root, IMAGE_SUFFIXES):
+    for path in sorted(find_files(root, IMAGE_SUFFIXES)):
         name = path.stem if root.is_file() else path.relative_to(root).with_suffix("").as_posix()
         if name in found:
             raise UserError(f"{found[name]} and {path} have one name; keep one of them")
