@@ -2,7 +2,7 @@
 
 python train.py --lowlight_images_path data/train_data --snapshots_folder weight/
 python train.py --load_pretrain True --pretrain_dir weight/Epoch99.pth
-accelerate launch --num_processes 2 train.py --mixed_precision bf16
+accelerate launch train.py --mixed_precision bf16
 """
 
 import signal
