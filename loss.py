@@ -19,6 +19,14 @@ CODE_WEIGHTS = {
     "semantic": 0.1,
     "channel": 0.0,  # not the authors'
 }
+PAPER_WEIGHTS = {
+    "tv": 1.0,
+    "spatial": 1.0,
+    "colour": 1.0,
+    "exposure": 1.0,
+    "semantic": 0.1,
+    "channel": 0.0,
+}
 
 
 def region_means(image: Tensor, patch_size: int) -> Tensor:
@@ -93,8 +101,54 @@ def semantic_loss(logits: Tensor, gamma: float = 2.0) -> Tensor:
     return (-((1 - log_p.exp()) ** gamma) * log_p).mean()
 
 
+def paper_spatial_loss(enhanced: Tensor, image: Tensor, patch_size: int = 4) -> Tensor:
+    """Eq. 2: mean over regions i of sum_j w_j (|Y_i - Y_j| - |I_i - I_j|)^2, as printed.
+
+    j runs over the neighbours that exist; w is 1 beside and 0.5 across a corner. The paper's 1/A
+    with A x A regions is taken as the mean over the regions: else the loss would grow with A.
+    """
+    new, old = region_means(enhanced, patch_size), region_means(image, patch_size)
+    inside = neighbours_of(torch.ones_like(new))
+    total = torch.zeros_like(new)
+    for (y, w), (i, _), (exists, _) in zip(
+        neighbours_of(new), neighbours_of(old), inside, strict=True
+    ):
+        total = total + w * exists * ((new - y).abs() - (old - i).abs()).square()
+    return total.mean()
+
+
+def paper_colour_loss(enhanced: Tensor) -> Tensor:
+    """Eq. 3: sum over the pairs of channels of sqrt((Y^a - Y^b)^2 + 1e-12), Y channel means."""
+    red, green, blue = enhanced.mean((2, 3)).unbind(1)  # [B] each
+    pairs = torch.stack((red - green, red - blue, green - blue), 1)
+    return (pairs.square() + 1e-12).sqrt().sum(1).mean()
+
+
+def paper_exposure_loss(enhanced: Tensor, level: float = 0.6, patch_size: int = 16) -> Tensor:
+    """Eq. 4: mean over regions of |Y_a - E|."""
+    return (region_means(enhanced, patch_size) - level).abs().mean()
+
+
+def paper_total_variation_loss(factor: Tensor) -> Tensor:
+    """Eq. 5: 1 / (C H W) sum of (dx A)^2 + (dy A)^2, mean over the batch."""
+    squares = factor.diff(dim=2).square().sum() + factor.diff(dim=3).square().sum()
+    return squares / factor.numel()
+
+
+OBJECTIVES = {  # weights, then the functions of tv, spatial, colour and exposure
+    "code": (CODE_WEIGHTS, total_variation_loss, spatial_loss, colour_loss, exposure_loss),
+    "paper": (
+        PAPER_WEIGHTS,
+        paper_total_variation_loss,
+        paper_spatial_loss,
+        paper_colour_loss,
+        paper_exposure_loss,
+    ),
+}
+
+
 class ZeroReferenceLoss(torch.nn.Module):
-    """The released code's objective as named parts, each with its weight; their sum is the loss.
+    """An objective as named parts, each with its weight; their sum is the loss.
 
     Args:
         weights: name -> weight; a part whose weight is 0 is not computed.
@@ -102,6 +156,8 @@ class ZeroReferenceLoss(torch.nn.Module):
         exposure_patch: region of the exposure loss.
         keep_bright: an image brighter than exp_level has its own brightness as the target.
         guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
+        objective: "code", the released code's losses and weights, or "paper", those printed
+            (SGZ, eq. 2 to 6); the semantic part is the same in both.
     """
 
     def __init__(
@@ -112,9 +168,11 @@ class ZeroReferenceLoss(torch.nn.Module):
         exposure_patch: int = 16,
         keep_bright: bool = False,
         guide: torch.nn.Module | None = None,
+        objective: str = "code",
     ):
         super().__init__()
-        self.weights = CODE_WEIGHTS | (weights or {})
+        default, self.tv, self.spatial, self.colour, self.exposure = OBJECTIVES[objective]
+        self.weights = default | (weights or {})
         if unknown := set(self.weights) - set(CODE_WEIGHTS):
             raise ValueError(f"no loss is called {', '.join(sorted(unknown))}")
         if guide is None:
@@ -129,10 +187,10 @@ class ZeroReferenceLoss(torch.nn.Module):
         """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
         level = brightness_to_keep(image, self.exp_level) if self.keep_bright else self.exp_level
         parts = {
-            "tv": lambda: total_variation_loss(factor),
-            "spatial": lambda: spatial_loss(enhanced, image, self.patch_size),
-            "colour": lambda: colour_loss(enhanced),
-            "exposure": lambda: exposure_loss(enhanced, level, self.exposure_patch),
+            "tv": lambda: self.tv(factor),
+            "spatial": lambda: self.spatial(enhanced, image, self.patch_size),
+            "colour": lambda: self.colour(enhanced),
+            "exposure": lambda: self.exposure(enhanced, level, self.exposure_patch),
             "semantic": lambda: semantic_loss(self.guide(enhanced)),
             "channel": lambda: channel_loss(factor),
         }

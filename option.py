@@ -1,6 +1,7 @@
 """The command lines: one parser builder per script. Nothing is parsed on import."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -26,6 +27,19 @@ def positive(kind: type, zero: bool = False):
     return parse
 
 
+# What an objective changes of the defaults below.
+OBJECTIVE_DEFAULTS = {
+    "code": {},
+    "paper": {
+        "lr": 1e-4,
+        "tv_weight": 1.0,
+        "spatial_weight": 1.0,
+        "colour_weight": 1.0,
+        "exposure_weight": 1.0,
+        "seg_weight": 0.1,
+        "init": "paper",
+    },
+}
 COUNT, SIZE = positive(int, zero=True), positive(int)
 AMOUNT, RATE = positive(float, zero=True), positive(float)
 
@@ -75,9 +89,30 @@ def train_parser() -> argparse.ArgumentParser:
         default=0.0,
         help="multiply each image by exp(-DARKEN * u), u uniform in [0, 1)",
     )
-    data.add_argument("--train_batch_size", type=SIZE, default=6, help="images per step")
-    data.add_argument("--val_batch_size", type=SIZE, default=8, help="images per validation step")
+    data.add_argument(
+        "--train_batch_size", type=SIZE, default=6, help="images per step, of each process"
+    )
     data.add_argument("--num_workers", type=COUNT, default=4, help="processes that read images")
+    data.add_argument(
+        "--cache_gb",
+        type=AMOUNT,
+        default=4.0,
+        help="memory of each process for decoded images; those beyond it go to --cache_dir",
+    )
+    data.add_argument(
+        "--cache_dir",
+        type=Path,
+        default=Path("~/.cache/sgz"),
+        help="folder for the images that --cache_gb does not hold; it may be deleted at any time",
+    )
+    data.add_argument(
+        "--val_images_path",
+        type=Path,
+        default=None,
+        help="folder to measure the losses on after each epoch; "
+        "with low/ and high/ in it, also PSNR and SSIM",
+    )
+    data.add_argument("--val_batch_size", type=SIZE, default=8, help="images per validation step")
 
     run = parser.add_argument_group("run")
     run.add_argument("--num_epochs", type=SIZE, default=100, help="passes over the data")
@@ -103,6 +138,18 @@ def train_parser() -> argparse.ArgumentParser:
         default=Path("weight/Epoch99.pth"),
         help="checkpoint to go on from",
     )
+    run.add_argument(
+        "--tracker",
+        choices=("none", "tensorboard"),
+        default="none",
+        help="record the run there too, besides log.csv and the pictures",
+    )
+    run.add_argument(
+        "--mixed_precision",
+        choices=("no", "fp16", "bf16"),
+        default=None,
+        help="as accelerate's; None: what `accelerate launch` was told, else no",
+    )
     add_model_options(run, scale_factor=1)
     run.add_argument("--seed", type=COUNT, default=0, help="of weights, order and augmentation")
 
@@ -118,8 +165,29 @@ def train_parser() -> argparse.ArgumentParser:
     optimiser.add_argument(
         "--grad_clip_norm", type=RATE, default=0.1, help="largest norm of a step's gradient"
     )
+    optimiser.add_argument(
+        "--gradient_accumulation_steps",
+        type=SIZE,
+        default=1,
+        help="batches for one step: as good as a batch that many times as large",
+    )
+    optimiser.add_argument(
+        "--init",
+        choices=("torch", "paper"),
+        default="torch",
+        help="how the network starts: torch's way, as the released code, or N(0, 0.02)",
+    )
 
-    losses = parser.add_argument_group("losses")
+    losses = parser.add_argument_group(
+        "losses", "A weight of 0 leaves a loss out (the paper's Table 2)."
+    )
+    losses.add_argument(
+        "--objective",
+        choices=tuple(OBJECTIVE_DEFAULTS),
+        default="code",
+        help="the released code's losses, or the paper's equations 2 to 6; paper also changes "
+        f"these defaults: {', '.join(f'{k} {v}' for k, v in OBJECTIVE_DEFAULTS['paper'].items())}",
+    )
     losses.add_argument("--tv_weight", type=AMOUNT, default=1600.0, help="smooth factor map")
     losses.add_argument("--spatial_weight", type=AMOUNT, default=1.0, help="keep local contrast")
     losses.add_argument("--colour_weight", type=AMOUNT, default=5.0, help="gray-world colours")
@@ -142,15 +210,40 @@ def train_parser() -> argparse.ArgumentParser:
         help="images brighter than --exp_level aim at their own brightness",
     )
     losses.add_argument(
+        "--patch_size", type=SIZE, default=4, help="region of the spatial loss (Table 3: 3, 4, 5)"
+    )
+    losses.add_argument(
+        "--exp_level", type=AMOUNT, default=0.6, help="target of brightness (Table 3: 0.5 to 0.7)"
+    )
+
+    guide = parser.add_argument_group("semantic guide", "Frozen; see also --seg_weight.")
+    guide.add_argument(
+        "--seg_model",
+        default="fpn_resnet50",
+        help="fpn_resnet50 (the paper's), a torchvision segmentation network "
+        "(lraspp_mobilenet_v3_large, deeplabv3_resnet50, fcn_resnet50, …) or a TorchScript file "
+        "from images in [0, 1] to logits",
+    )
+    guide.add_argument(
         "--seg_weights",
         default="auto",
-        help="of the guide's ResNet-50: imagenet, none (random), auto (imagenet, "
-        "random if it cannot be downloaded) or a file",
+        help="imagenet (its backbone), voc (a whole torchvision network), none (random), a file, "
+        "or auto: imagenet for fpn_resnet50, voc for others, random if they cannot be downloaded",
     )
-    losses.add_argument("--num_of_SegClass", type=SIZE, default=21, help="classes of the guide")
-    losses.add_argument("--patch_size", type=SIZE, default=4, help="region of the spatial loss")
-    losses.add_argument("--exp_level", type=AMOUNT, default=0.6, help="target of brightness")
+    guide.add_argument(
+        "--seg_init",
+        default="gaussian",
+        help="how the head of fpn_resnet50 starts: gaussian or a file (the paper's Table 4)",
+    )
+    guide.add_argument("--num_of_SegClass", type=SIZE, default=21, help="classes of the guide")
     return parser
+
+
+def train_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of train.py: what is given, else the defaults of the objective."""
+    parser = train_parser()
+    parser.set_defaults(**OBJECTIVE_DEFAULTS[parser.parse_args(arguments).objective])
+    return parser.parse_args(arguments)
 
 
 def test_parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""The frozen semantic guide of training: ResNet-50 with a feature pyramid head."""
+"""The frozen semantic guide of training: any network from images to class logits, by name."""
 
 import importlib.util
 import warnings
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from utils import UserError, load_tensors
+
+PAPERS = "fpn_resnet50"
+PROBE = (1, 3, 64, 64)  # what a TorchScript file is tried on
 
 
 class FPNHead(nn.Module):
@@ -43,37 +46,20 @@ class FPNHead(nn.Module):
         return self.classify(torch.cat(levels, 1))
 
 
-class SemanticGuide(nn.Module):
-    """Frozen ResNet-50 and head: it takes no step; only the image receives its gradient.
+class FPNResNet50(nn.Module):
+    """The paper's segmentation network: a torchvision ResNet-50 and the head.
 
     BatchNorm uses batch statistics, as the authors do (they leave the network in train mode), and
     its running averages stay as they were loaded.
-
-    Args:
-        weights: "auto", "imagenet", "none" or the path of a torchvision ResNet-50 state dict.
-        num_classes: of the head, which starts from N(0, 0.01) with zero bias.
-        seed: of everything random in it.
-
-    Raises:
-        UserError: the weights were asked for and cannot be had.
     """
 
-    def __init__(self, weights: str = "auto", num_classes: int = 21, seed: int = 0):
+    def __init__(self, backbone: nn.Module, num_classes: int = 21):
         super().__init__()
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.backbone, self.source = build_backbone(weights)
-            self.head = FPNHead(num_classes)
-            for name, parameter in self.head.named_parameters():
-                if name.endswith("bias"):
-                    nn.init.zeros_(parameter)
-                else:
-                    nn.init.normal_(parameter, 0.0, 0.01)
+        self.backbone = backbone
+        self.head = FPNHead(num_classes)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.track_running_stats = False
-        self.requires_grad_(False)
-        self.train()
 
     def forward(self, image: Tensor) -> Tensor:
         """[B, 3, H, W] in [0, 1] -> logits [B, classes, H/4, W/4]; not normalised, as theirs."""
@@ -85,51 +71,209 @@ class SemanticGuide(nn.Module):
         return self.head(c2, c3, c4, net.layer4(c4))
 
 
+class TorchvisionNet(nn.Module):
+    """A torchvision segmentation network, given images as it was trained on them."""
+
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        net.aux_classifier = None  # a second set of logits, for training it
+        self.net = net
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
+        self.register_buffer("std", torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """[B, 3, H, W] in [0, 1] -> logits [B, classes, H, W]."""
+        return self.net((image - self.mean) / self.std)["out"]
+
+
+class SemanticGuide(nn.Module):
+    """A frozen network [B, 3, H, W] in [0, 1] -> logits [B, classes, h, w].
+
+    It takes no step and has no weight gradients; only the image receives its gradient. It works
+    channels-last, which convolutions like best. Once built it stays in its mode: train() and
+    eval() of what it is part of leave it alone.
+
+    Args:
+        net: the network; anything that maps images to logits will do.
+        source: a word on where its weights are from.
+        batch_statistics: whether its BatchNorm uses the batch's statistics or the stored ones.
+    """
+
+    def __init__(self, net: nn.Module, source: str, batch_statistics: bool = False):
+        super().__init__()
+        self.net = net.train(batch_statistics)
+        for parameter in net.parameters():  # a TorchScript module has no requires_grad_ for all
+            parameter.requires_grad_(False)
+        self.net.to(memory_format=torch.channels_last)
+        self.source = source
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.net(image.contiguous(memory_format=torch.channels_last))
+
+    def train(self, mode: bool = True) -> "SemanticGuide":
+        return self
+
+
+def build_guide(
+    model: str = PAPERS,
+    weights: str = "auto",
+    head: str = "gaussian",
+    num_classes: int = 21,
+    seed: int = 0,
+) -> SemanticGuide:
+    """The guide of a name: the paper's, a torchvision segmentation network, a TorchScript file.
+
+    Args:
+        model: "fpn_resnet50"; a name in torchvision.models.segmentation; or the path of a
+            TorchScript file that maps [B, 3, H, W] in [0, 1] to logits.
+        weights: "none" (random); "imagenet" (the backbone); "voc" (a whole torchvision network,
+            trained on COCO with VOC's 21 classes); the path of a torchvision state dict, of a
+            ResNet-50 for the paper's guide; "auto": imagenet for the paper's guide, voc for
+            others, random with a warning where they cannot be downloaded.
+        head: where the paper's head starts: "gaussian", N(0, 0.01) with zero bias, or the path of
+            a state dict of FPNHead.
+        seed: of everything random in it.
+
+    Raises:
+        UserError: what was asked for cannot be had.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if Path(model).suffix:
+            return load_script(Path(model))
+        if model != PAPERS:
+            net, source = build_torchvision(model, weights, num_classes)
+            return SemanticGuide(TorchvisionNet(net), source)
+        backbone, source = build_backbone(weights)
+        net = FPNResNet50(backbone, num_classes)
+        start_head(net.head, head)
+        if head != "gaussian":
+            source += f", head from {head}"
+        return SemanticGuide(net, source, batch_statistics=True)
+
+
 def resize_like(x: Tensor, other: Tensor) -> Tensor:
     """Bilinear resize of x to the height and width of `other`."""
     return F.interpolate(x, other.shape[-2:], mode="bilinear", align_corners=False)
 
 
+def start_head(head: FPNHead, start: str) -> None:
+    """Give the head its weights: "gaussian" or a file of them, whose names may begin `head.`."""
+    if start == "gaussian":
+        for name, parameter in head.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.normal_(parameter, 0.0, 0.01)
+        return
+    load_weights(head, Path(start), "head of the semantic guide", "head.")
+
+
 def build_backbone(weights: str) -> tuple[nn.Module, str]:
     """A torchvision ResNet-50 without its classifier, and a word on where its weights are from."""
     models = import_torchvision_models()
-    source = weights
+    if weights == "voc":
+        raise UserError(
+            f"there are no published VOC weights of {PAPERS}; give its head's with --seg_init FILE "
+            "and its ResNet-50's with --seg_weights"
+        )
+    choice = None
     if weights in ("auto", "imagenet"):
-        try:
-            net = models.resnet50(weights=models.ResNet50_Weights.IMAGENET1K_V1)
-            source = "imagenet"
-        except (OSError, RuntimeError) as error:
-            remedy = "pass --seg_weights PATH of a ResNet-50 state dict, or none for random ones"
-            if weights == "imagenet":
-                raise UserError(
-                    f"cannot download the ImageNet weights ({error}); {remedy}"
-                ) from error
-            warnings.warn(
-                f"the semantic guide goes on with RANDOM weights: ImageNet's cannot be downloaded "
-                f"({error}); {remedy}",
-                stacklevel=2,
-            )
-            net, source = models.resnet50(weights=None), "none (the ImageNet download failed)"
-    else:
-        net = models.resnet50(weights=None)
-        if weights != "none":
-            net.load_state_dict(read_backbone(Path(weights), net))
+        choice = {"weights": models.ResNet50_Weights.IMAGENET1K_V1}
+    net, source = download_or_not(models.resnet50, choice, {}, weights, "ImageNet")
+    if choice is None and weights != "none":
+        load_weights(net, Path(weights), "torchvision ResNet-50")
     del net.fc
     return net, source
 
 
-def read_backbone(path: Path, net: nn.Module) -> dict[str, Tensor]:
-    """A ResNet-50 state dict from a file; UserError when it is none."""
+def build_torchvision(name: str, weights: str, num_classes: int) -> tuple[nn.Module, str]:
+    """A torchvision segmentation network, and a word on where its weights are from."""
+    models = import_torchvision_models()
+    known = models.list_models(module=models.segmentation)
+    if name not in known:
+        raise UserError(
+            f"no semantic guide is called {name}; choose {PAPERS}, {', '.join(known)}, "
+            "or give a TorchScript file"
+        )
+    if weights in ("auto", "voc") and num_classes != 21:
+        raise UserError(
+            f"the published weights of {name} have 21 classes; leave --num_of_SegClass "
+            "at 21, or pass --seg_weights none or a file"
+        )
+    if weights == "imagenet":
+        choice = {"weights": None, "weights_backbone": "DEFAULT", "num_classes": num_classes}
+    else:
+        choice = {"weights": "DEFAULT"} if weights in ("auto", "voc") else None
+    plain = {"weights_backbone": None, "num_classes": num_classes}
+    build = getattr(models.segmentation, name)
+    net, source = download_or_not(build, choice, plain, weights, "VOC")
+    if choice is None and weights != "none":
+        net.aux_classifier = None
+        load_weights(net, Path(weights), f"torchvision {name}", ignore="aux_classifier.")
+    return net, source
+
+
+def download_or_not(
+    build, choice: dict | None, plain: dict, weights: str, name: str
+) -> tuple[nn.Module, str]:
+    """build(**choice), which may download; where it cannot, an error, or for "auto" random."""
+    if choice is None:
+        return build(weights=None, **plain), weights
+    try:
+        return build(**choice, progress=False), name.lower() if weights == "auto" else weights
+    except (OSError, RuntimeError) as error:
+        remedy = "pass --seg_weights PATH of its state dict, or none for random ones"
+        if weights != "auto":
+            raise UserError(f"cannot download the {weights} weights ({error}); {remedy}") from error
+        warnings.warn(
+            f"the semantic guide goes on with RANDOM weights: {name}'s cannot be downloaded "
+            f"({error}); {remedy}",
+            stacklevel=2,
+        )
+        return build(weights=None, **plain), f"none (the {name} download failed)"
+
+
+def load_weights(
+    net: nn.Module, path: Path, what: str, prefix: str = "", ignore: str | None = None
+) -> None:
+    """Load a state dict, its names with or without `prefix`; UserError when it does not fit."""
     if not path.is_file():
-        raise UserError(f"no ResNet-50 weights at {path}; give a file, imagenet, none or auto")
+        raise UserError(f"no weights of a {what} at {path}; give a file that is there")
     state = load_tensors(path)
+    if isinstance(state, dict):
+        state = {
+            str(key).removeprefix("module.").removeprefix(prefix): value
+            for key, value in state.items()
+            if ignore is None or not str(key).startswith(ignore)
+        }
     expected = {key: value.shape for key, value in net.state_dict().items()}
-    if (
-        not isinstance(state, dict)
-        or {k: getattr(v, "shape", None) for k, v in state.items()} != expected
-    ):
-        raise UserError(f"{path} holds no torchvision ResNet-50: names or shapes differ")
-    return state
+    if not isinstance(state, dict) or expected != {
+        key: getattr(value, "shape", None) for key, value in state.items()
+    }:
+        raise UserError(f"{path} holds no {what}: names or shapes differ")
+    net.load_state_dict(state)
+
+
+def load_script(path: Path) -> SemanticGuide:
+    """A TorchScript file as the guide; UserError unless it maps images to logits, with gradient."""
+    if not path.is_file():
+        raise UserError(f"no TorchScript file at {path}; give one, or the name of a guide")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            guide = SemanticGuide(torch.jit.load(path, map_location="cpu"), str(path))
+        image = torch.rand(PROBE, requires_grad=True)
+        logits = guide(image)
+        if logits.dim() != 4 or logits.shape[1] < 2:
+            raise ValueError(f"its output is {list(logits.shape)}")
+        logits.sum().backward()
+    except Exception as error:  # whatever a foreign network may raise
+        raise UserError(
+            f"{path} is no TorchScript network from images [B, 3, H, W] to logits "
+            f"[B, classes, h, w] that gradients pass through ({str(error).splitlines()[0]})"
+        ) from error
+    return guide
 
 
 def import_torchvision_models():

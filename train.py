@@ -2,56 +2,43 @@
 
 python train.py --lowlight_images_path data/train_data --snapshots_folder weight/
 python train.py --load_pretrain True --pretrain_dir weight/Epoch99.pth
+accelerate launch train.py --mixed_precision bf16
 """
 
-import math
 import signal
-import sys
 import time
 import warnings
 from argparse import Namespace
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import asdict
 
 import torch
 from tqdm import tqdm
 
-from dataloader import LowLightImages, epoch_batches
+from dataloader import GIGABYTE, LowLightImages, Step, batches_of, plan_epoch
+from learner import Learner, TrainingDiverged, learning_rate
 from loss import ZeroReferenceLoss
-from model import CheckpointError, EnhanceNet, check_state_dict, read_state_dict
-from option import train_parser
-from segmentation import SemanticGuide
-from utils import (
-    UserError,
-    choose_device,
-    digest_of,
-    keep_aside,
-    load_tensors,
-    run_script,
-    save_tensors,
-)
+from model import CheckpointError, EnhanceNet, initialise_paper
+from monitor import Monitor
+from option import train_options
+from segmentation import SemanticGuide, build_guide
+from snapshots import Position, Snapshots, changes, plain
+from utils import UserError, run_script, start_accelerator
+from validation import Validation, preview
 
 SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for batch statistics
+PICTURE_SECONDS = 5  # between pictures: snapshots may follow one another faster
 
 
-class TrainingDiverged(UserError):
+class DivergedRun(UserError):
     """The loss or its gradient is no longer a number."""
-
-
-@dataclass
-class Position:
-    """Where a run stands: `step` batches of `epoch` are done; the run began at `first_epoch`."""
-
-    first_epoch: int = 0
-    epoch: int = 0
-    step: int = 0
 
 
 class Trainer:
     """One training run: network, optimiser, data and its position.
 
     Args:
-        options: what train_parser() returns.
+        options: what train_options() returns.
 
     Raises:
         UserError, CheckpointError: what the user can mend.
@@ -59,35 +46,52 @@ class Trainer:
 
     def __init__(self, options: Namespace):
         self.options = options
-        self.device = choose_device(options.device)
+        self.accelerator, self.device = start_accelerator(options.device, options.mixed_precision)
+        self.processes = self.accelerator.num_processes
         self.position = Position()
         self.seed = options.seed
-        self.own: dict[Path, str] = {}  # snapshots of this run -> digest of their weights
-        self.stop_signal = 0
+        self.stop_signal = 0  # received here
+        self.stopping = False  # agreed with the other processes
+        self.unsaved = ""  # why the newest snapshot is not on the disk
+        self.pictured = float("-inf")  # when the last pictures were drawn
         options.snapshots_folder.mkdir(parents=True, exist_ok=True)
+        self.snapshots = Snapshots(options.snapshots_folder)
+        self.monitor = Monitor(
+            options.snapshots_folder, self.accelerator.is_main_process, options.tracker
+        )
 
         torch.manual_seed(self.seed)
-        self.net = EnhanceNet(options.scale_factor, options.conv_type)
-        state = self.load_pretrained() if options.load_pretrain else None
-        self.net.to(self.device).train()
-        self.optimizer = torch.optim.Adam(
-            self.net.parameters(), lr=options.lr, weight_decay=options.weight_decay
-        )
-        if state:
-            self.optimizer.load_state_dict(state["optimizer"])
-            for group in self.optimizer.param_groups:  # today's options, not the state's
-                group["weight_decay"] = options.weight_decay
-            torch.set_rng_state(state["random"])
-        self.data = LowLightImages(
-            options.lowlight_images_path, options.image_size, options.darken, self.seed
-        )
+        net = EnhanceNet(options.scale_factor, options.conv_type)
+        if options.init == "paper":
+            initialise_paper(net)
+        state = self.load_pretrained(net) if options.load_pretrain else None
+        resumed_here = state is not None and self.snapshots.last is not None
+        cache = {
+            "cache_bytes": options.cache_gb * GIGABYTE,
+            "cache_folder": options.cache_dir.expanduser(),
+        }
+        with self.accelerator.local_main_process_first():  # it downloads, and fills the disk cache
+            self.data = LowLightImages(
+                options.lowlight_images_path, options.image_size, options.darken, self.seed, **cache
+            )
+            self.validation = None
+            if options.val_images_path:
+                self.validation = Validation(
+                    options.val_images_path,
+                    options.val_batch_size,
+                    size=options.image_size,
+                    seed=self.seed,
+                    **cache,
+                )
+            guide = self.build_guide()
         for path, reason in self.data.skipped:
             self.log(f"skipped {path}: {reason}")
+        for note in self.validation.notes if self.validation else ():
+            self.log(note)
         if state and state["data"] != self.data.fingerprint:
             self.log("the images differ from those the run began with; it goes on with these")
-        guide = self.build_guide()
         self.guide_source = guide.source if guide else "none"
-        self.loss = ZeroReferenceLoss(
+        loss = ZeroReferenceLoss(
             {
                 "tv": options.tv_weight,
                 "spatial": options.spatial_weight,
@@ -101,7 +105,31 @@ class Trainer:
             options.exposure_patch,
             options.keep_bright,
             guide,
-        ).to(self.device)
+            options.objective,
+        )
+        self.learner = Learner(
+            net,
+            loss,
+            self.accelerator,
+            self.device,
+            options.weight_decay,
+            options.grad_clip_norm,
+        )
+        if state:
+            self.learner.load_state(state)
+        self.monitor.begin(
+            {
+                "options": plain(vars(options)),
+                "position": asdict(self.position),
+                "guide": self.guide_source,
+                "images": len(self.data),
+                "fingerprint": self.data.fingerprint,
+                "device": str(self.device),
+                "processes": self.processes,
+            },
+            (self.position.epoch, self.position.step) if resumed_here else None,
+            self.global_step(),
+        )
 
     def build_guide(self) -> SemanticGuide | None:
         """The semantic guide, or None where its weight is 0."""
@@ -115,59 +143,65 @@ class Trainer:
             )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            guide = SemanticGuide(options.seg_weights, options.num_of_SegClass, self.seed)
+            guide = build_guide(
+                options.seg_model,
+                options.seg_weights,
+                options.seg_init,
+                options.num_of_SegClass,
+                self.seed,
+            )
         for warning in caught:
             self.log(f"WARNING: {warning.message}")
-        self.log(f"semantic guide: ResNet-50, weights: {guide.source}")
+        self.log(f"semantic guide: {options.seg_model}, weights: {guide.source}")
         return guide
 
-    def load_pretrained(self) -> dict | None:
+    def load_pretrained(self, net: EnhanceNet) -> dict | None:
         """Load --pretrain_dir; the run's state beside it, if it belongs to these weights."""
-        path = self.options.pretrain_dir
-        weights = read_state_dict(path)
-        check_state_dict(weights, self.net, path)
-        state = read_run_state(path.with_suffix(".resume"))
-        if state is None or digest_of(weights) not in state["digests"]:
-            self.net.load_state_dict(weights)
-            self.log(f"{path} has no run state beside it: a new run starts from its weights")
-            return None
-        self.net.load_state_dict(state["model"])
-        self.seed = state["seed"]
-        position = Position(**state["position"])
-        planned = min(state["options"]["num_epochs"], self.options.num_epochs)
-        if position.epoch >= position.first_epoch + planned:
-            position.first_epoch = position.epoch
-            self.log(f"the run of {path} is complete; {self.options.num_epochs} epochs follow")
-        else:
-            self.log(f"going on with {path} at epoch {position.epoch}, step {position.step}")
-        self.position = position
-        if path.resolve().parent == self.options.snapshots_folder.resolve():
-            self.own[self.snapshot_path(int(path.stem.removeprefix("Epoch")))] = digest_of(weights)
-        changed = [
-            f"{name} {old} -> {new}"
-            for name, new in plain_options(self.options).items()
-            if (old := state["options"].get(name)) != new
-            and name not in ("load_pretrain", "pretrain_dir")
-        ]
-        if changed:
-            self.log("options changed since: " + ", ".join(changed))
+        options = self.options
+        state, notes = self.snapshots.resume(
+            options.pretrain_dir, net, options.num_epochs, self.images_per_step
+        )
+        for note in notes:
+            self.log(note)
+        if state:
+            self.seed, self.position = state["seed"], state["position"]
+            if changed := changes(state["options"], plain(vars(options))):
+                self.log(f"options changed since: {changed}")
         return state
+
+    @property
+    def images_per_step(self) -> int:
+        """Images in one step of the optimiser, over all processes."""
+        options = self.options
+        return options.train_batch_size * options.gradient_accumulation_steps * self.processes
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch that the run ends before."""
+        return self.position.first_epoch + self.options.num_epochs
+
+    def global_step(self) -> int:
+        """Steps since epoch 0."""
+        return self.position.epoch * -(-len(self.data) // self.images_per_step) + self.position.step
 
     def run(self) -> int:
         """Train to the end, or until asked to stop; returns the exit code."""
         start, images = time.perf_counter(), 0
-        last = self.position.first_epoch + self.options.num_epochs
-        while self.position.epoch < last and not self.stop_signal:
-            images += self.train_epoch(last)
+        while self.position.epoch < self.last_epoch and not self.stopping:
+            images += self.train_epoch()
         seconds = time.perf_counter() - start
-        path = self.snapshot_path(self.position.epoch - (self.position.step == 0))
-        if self.stop_signal:
+        self.monitor.close()
+        self.accelerator.end_training()
+        saved = self.snapshots.last
+        if self.unsaved:
+            raise UserError(f"{self.unsaved}; the last good snapshot is {saved or 'none'}")
+        if self.stopping:
             self.log(
                 f"stopped at epoch {self.position.epoch}, step {self.position.step}; go on with "
-                f"--load_pretrain True --pretrain_dir {path}"
+                f"--load_pretrain True --pretrain_dir {saved}"
             )
             return 128 + self.stop_signal
-        self.log(f"{images} images in {seconds:.0f} s ({images / seconds:.1f}/s); weights: {path}")
+        self.log(f"{images} images in {seconds:.0f} s ({images / seconds:.1f}/s); weights: {saved}")
         return 0
 
     def ask_to_stop(self, number: int, _frame: object) -> None:
@@ -175,138 +209,111 @@ class Trainer:
         self.stop_signal = number
         signal.signal(number, signal.SIG_DFL)
 
-    def train_epoch(self, last: int) -> int:
+    def train_epoch(self) -> int:
         """The rest of one epoch, with its snapshots; returns how many images were seen."""
         options, position = self.options, self.position
-        batches = epoch_batches(
-            self.data,
-            options.train_batch_size,
+        steps = plan_epoch(
+            len(self.data),
+            self.seed,
             position.epoch,
-            position.step,
-            options.num_workers,
-            pin_memory=self.device.type == "cuda",
+            options.train_batch_size,
+            options.gradient_accumulation_steps,
+            self.processes,
+            self.accelerator.process_index,
         )
-        steps, images = position.step + len(batches), 0
+        rest = steps[position.step :]
+        batches = iter(batches_of(self.data, rest, options.num_workers, self.device.type == "cuda"))
+        images, start = 0, time.perf_counter()
         with tqdm(
-            batches,
-            desc=f"epoch {position.epoch} of {position.first_epoch}-{last - 1}",
+            rest,
+            desc=f"epoch {position.epoch} of {position.first_epoch}-{self.last_epoch - 1}",
             initial=position.step,
-            total=steps,
-            disable=None,
+            total=len(steps),
+            disable=None if self.accelerator.is_main_process else True,
         ) as bar:
-            for image, gain in bar:
-                self.set_learning_rate(steps)
-                parts = self.train_step(image, gain)
-                images += len(image)
+            for step in bar:
+                values = self.train_step(batches, step, len(steps))
+                images += step.images
                 position.step += 1
-                if position.step % options.display_iter == 0 or position.step == steps:
-                    text = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
+                done = position.step == len(steps)
+                if done or position.step % options.display_iter == 0:
+                    values["images_per_second"] = images / (time.perf_counter() - start)
+                    text = self.monitor.progress(
+                        values, position.epoch, position.step, len(steps), self.global_step()
+                    )
                     bar.set_postfix_str(text)
                     self.log(
-                        f"epoch {position.epoch} step {position.step}/{steps} {text}",
-                        not bar.disable,
+                        f"epoch {position.epoch} step {position.step}/{len(steps)} {text}",
+                        quiet=not bar.disable,
                     )
-                if position.step == steps:
+                self.stop_signal = self.learner.any_process(self.stop_signal)
+                self.stopping = bool(self.stop_signal)
+                if done:
                     break
-                if self.stop_signal or position.step % options.snapshot_iter == 0:
+                if self.stopping or position.step % options.snapshot_iter == 0:
                     self.snapshot(position.epoch)
-                if self.stop_signal:
+                if self.stopping:
                     return images
         position.epoch, position.step = position.epoch + 1, 0
         self.snapshot(position.epoch - 1)
+        if self.validation and not self.stopping:
+            values = self.validation.measure(
+                self.learner.plain_net, self.learner.loss, self.accelerator, self.device
+            )
+            row = {"epoch": position.epoch - 1, "step": len(steps)} | values
+            self.monitor.scalars("validation.csv", row, self.global_step())
+            text = " ".join(f"{name} {value:.4f}" for name, value in values.items())
+            self.log(f"validation after epoch {position.epoch - 1}: {text}")
         return images
 
-    def set_learning_rate(self, steps: int) -> None:
-        """The schedule's rate at this position; `steps` are in an epoch."""
+    def train_step(self, batches: Iterator, step: Step, steps: int) -> dict[str, float]:
+        """One step of `steps` in this epoch; returns what log.csv shows of it."""
         options, position = self.options, self.position
-        rate = options.lr
-        if options.schedule == "cosine":
-            done = (position.epoch - position.first_epoch) * steps + position.step
-            rate *= 0.5 * (1 + math.cos(math.pi * done / (options.num_epochs * steps)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
-    def train_step(self, image: torch.Tensor, gain: torch.Tensor) -> dict[str, float]:
-        """One step on uint8 [B, 3, S, S] and gains [B]; returns the total and its parts."""
-        image = image.to(self.device, non_blocking=True).float() / 255
-        image = image * gain.to(self.device, torch.float32).view(-1, 1, 1, 1)
-        enhanced, factor = self.net(image)
-        parts = self.loss(image, enhanced, factor)
-        total = sum(parts.values())
-        self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.options.grad_clip_norm)
-        values = {"total": total.item()} | {name: part.item() for name, part in parts.items()}
-        if not torch.isfinite(total + norm):
-            text = ", ".join(f"{name} {value:.4g}" for name, value in values.items())
-            raise TrainingDiverged(
-                f"not a number at epoch {self.position.epoch}, step {self.position.step}: {text}, "
-                f"gradient norm {norm:.4g}; the last snapshot is kept; try a lower --lr"
-            )
-        self.optimizer.step()
-        return values
-
-    def snapshot_path(self, epoch: int) -> Path:
-        """Where the weights of an epoch go."""
-        return self.options.snapshots_folder / f"Epoch{epoch}.pth"
+        done = (position.epoch - position.first_epoch) + position.step / steps
+        rate = learning_rate(options.lr, options.schedule, done / options.num_epochs)
+        try:
+            return self.learner.step(batches, step.counts, step.images, rate) | {"lr": rate}
+        except TrainingDiverged as error:
+            raise DivergedRun(
+                f"not a number at epoch {position.epoch}, step {position.step}: {error}; "
+                "the last snapshot is kept; try a lower --lr"
+            ) from error
 
     def snapshot(self, epoch: int) -> None:
-        """Write Epoch{n}.resume, then Epoch{n}.pth; a file of another run is kept beside it.
-
-        The run state names the weights of this snapshot and of the one it replaces, so that it is
-        good whether or not the process dies between the two files.
-        """
-        path = self.snapshot_path(epoch)
-        if path not in self.own:
-            for old in (path, path.with_suffix(".resume")):
-                if kept := keep_aside(old):
-                    self.log(f"{old} is not of this run; it is kept as {kept.name}")
-        weights = {name: value.cpu() for name, value in self.net.state_dict().items()}
-        digest = digest_of(weights)
-        state = {
-            "model": weights,
-            "optimizer": self.optimizer.state_dict(),
+        """Save the run and draw its pictures; a disk that is full is no reason to stop."""
+        if not self.accelerator.is_main_process:
+            return
+        state = self.learner.state() | {
             "position": asdict(self.position),
+            "images_per_step": self.images_per_step,
             "seed": self.seed,
-            "random": torch.get_rng_state(),
-            "options": plain_options(self.options),
+            "options": plain(vars(self.options)),
             "guide": self.guide_source,
             "data": self.data.fingerprint,
-            "digests": [digest, self.own.get(path, digest)],
         }
-        save_tensors(state, path.with_suffix(".resume"))
-        save_tensors(weights, path)
-        self.own[path] = digest
+        try:
+            for note in self.snapshots.save(epoch, self.learner.weights(), state):
+                self.log(note)
+            self.unsaved = ""
+        except OSError as error:
+            self.unsaved = f"cannot save {self.snapshots.path(epoch)}: {error.strerror or error}"
+            good = f"the last good snapshot is {self.snapshots.last or 'none yet'}"
+            self.log(f"WARNING: {self.unsaved}; training goes on; {good}")
+        ends = self.stopping or self.position.epoch == self.last_epoch
+        if ends or time.monotonic() > self.pictured + PICTURE_SECONDS:
+            images = self.validation.images if self.validation else self.data
+            self.monitor.pictures(
+                preview(self.learner.plain_net, images, self.device), self.global_step()
+            )
+            self.pictured = time.monotonic()
 
     def log(self, line: str, quiet: bool = False) -> None:
         """Append to train.log beside the snapshots, and print unless quiet."""
-        with (self.options.snapshots_folder / "train.log").open("a", encoding="utf-8") as file:
-            file.write(time.strftime("%Y-%m-%d %H:%M:%S ") + line + "\n")
-        if not quiet:
-            tqdm.write(line, file=sys.stderr)
-
-
-def plain_options(options: Namespace) -> dict[str, object]:
-    """The options with paths as text, as a run state holds them."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in vars(options).items()}
-
-
-def read_run_state(path: Path) -> dict | None:
-    """A .resume file, None if there is none.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    if not path.exists():
-        return None
-    try:
-        return load_tensors(path)
-    except UserError as error:
-        raise UserError(f"{error}; remove it to start a new run from the weights beside") from error
+        self.monitor.say(line, quiet)
 
 
 def main() -> int:
-    trainer = Trainer(train_parser().parse_args())
+    trainer = Trainer(train_options())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, trainer.ask_to_stop)
     return trainer.run()

@@ -132,11 +132,38 @@ def choose_device(name: str = "auto"):
     return device
 
 
+def start_accelerator(name: str = "auto", mixed_precision: str | None = None):
+    """accelerate's Accelerator, and the torch.device of this process.
+
+    Args:
+        name: as of choose_device; where several processes were launched, each has its own device.
+        mixed_precision: "no", "fp16", "bf16"; None for what accelerate's launcher was told.
+
+    Raises:
+        UserError: the device or the precision cannot be had.
+    """
+    from accelerate import Accelerator
+
+    device = choose_device(name)
+    if mixed_precision == "fp16" and device.type == "cpu":
+        raise UserError("fp16 needs a GPU; on a processor take --mixed_precision bf16 or no")
+    try:
+        # device_placement would move batches and network itself; cpu=True chooses gloo.
+        accelerator = Accelerator(
+            mixed_precision=mixed_precision, cpu=device.type == "cpu", device_placement=False
+        )
+    except (ValueError, RuntimeError) as error:
+        raise UserError(f"cannot start on {device}: {error}") from error
+    return accelerator, accelerator.device if accelerator.num_processes > 1 else device
+
+
 def save_tensors(content: object, path: Path) -> None:
-    """torch.save, whole or not at all."""
+    """torch.save, whole or not at all; OSError when it cannot be written."""
     import torch
 
-    write_whole(path, lambda temporary: torch.save(content, temporary))
+    buffer = io.BytesIO()  # writing itself, torch would answer a full disk with a RuntimeError
+    torch.save(content, buffer)
+    write_whole(path, lambda temporary: temporary.write_bytes(buffer.getbuffer()))
 
 
 def load_tensors(path: Path):

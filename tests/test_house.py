@@ -19,11 +19,13 @@ FLOORS = {
         "dataloader",
         "curve",
         "graph",
+        "learner",
         "metrics",
+        "monitor",
         "naturalness",
         "report",
     ),
-    2: ("enhancer", "video", "scoring"),
+    2: ("enhancer", "video", "scoring", "snapshots", "validation"),
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file

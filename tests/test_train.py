@@ -14,7 +14,7 @@ from PIL import Image
 
 from model import CheckpointError, EnhanceNet
 from option import train_parser
-from train import Trainer, TrainingDiverged
+from train import DivergedRun, Trainer
 from utils import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -85,7 +85,8 @@ def whole_run(photos, tmp_path_factory):
 
 def test_a_run_leaves_a_plain_state_dict_each_epoch_and_its_state_beside_it(whole_run):
     assert sorted(p.name for p in whole_run.iterdir()) == [
-        "Epoch0.pth", "Epoch0.resume", "Epoch1.pth", "Epoch1.resume", "train.log",
+        "Epoch0.pth", "Epoch0.resume", "Epoch1.pth", "Epoch1.resume", "log.csv", "loss.png",
+        "preview.png", "run.json", "train.log",
     ]  # fmt: skip
     EnhanceNet().load_state_dict(weights(whole_run / "Epoch1.pth"))
     log = (whole_run / "train.log").read_text()
@@ -132,7 +133,7 @@ def test_a_resumed_run_with_the_guide_ends_bit_identical(photos, tmp_path):
     state = torch.load(tmp_path / "cut/Epoch0.resume", weights_only=True)
     assert state["guide"] == "none"
     assert not [name for name in state["model"] if "conv" not in name]
-    assert "semantic guide: ResNet-50, weights: none" in (tmp_path / "cut/train.log").read_text()
+    assert "semantic guide: fpn_resnet50, weights: none" in (tmp_path / "cut/train.log").read_text()
 
 
 def test_a_snapshot_between_epochs_is_good_for_resuming(photos, whole_run, tmp_path):
@@ -245,7 +246,7 @@ def test_defaults_are_the_released_codes():
 
 def test_a_loss_that_is_no_number_stops_with_its_parts_and_keeps_the_snapshot(photos, tmp_path):
     extra = ["--lr", "1e30", "--snapshot_iter", "1"]
-    with pytest.raises(TrainingDiverged, match=r"step 1: total nan, tv .*last snapshot is kept"):
+    with pytest.raises(DivergedRun, match=r"step 1: total nan, tv .*last snapshot is kept"):
         train(photos, tmp_path, *extra)
     assert all(v.isfinite().all() for v in weights(tmp_path / "Epoch0.pth").values())
 

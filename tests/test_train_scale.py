@@ -1,0 +1,168 @@
+"""Training on several processes, in parts, in low precision, from a cache."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dataloader import LowLightImages, batches_of, plan_epoch
+from option import train_options
+from train import Trainer
+from training import ROOT, arguments, difference, make_photos, rows, train, wait_for, weights
+from utils import UserError
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return make_photos(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def batch_of_four(photos, tmp_path_factory):
+    return train(photos, tmp_path_factory.mktemp("four"), "--train_batch_size", "4")
+
+
+def launch(count, *script_arguments):
+    """Start train.py as `torchrun --nproc_per_node count` does."""
+    head = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count)]
+    head += ["--master_port", str(20000 + os.getpid() % 20000), str(ROOT / "train.py")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*head, *script_arguments], stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
+def test_two_processes_equal_one_with_the_doubled_batch(photos, batch_of_four, tmp_path):
+    """The seventh image makes the last step uneven: two images here, one there."""
+    process = launch(2, *arguments(photos, tmp_path))
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    wrong, moved = difference(tmp_path / "Epoch1.pth", batch_of_four / "Epoch1.pth")
+    assert wrong < 2e-6 < 1e-3 < moved
+    assert json.loads((tmp_path / "run.json").read_text())[0]["processes"] == 2
+    two, one = rows(tmp_path / "log.csv"), rows(batch_of_four / "log.csv")
+    assert len(two) == len(one) == 2  # one process writes
+    for key in ("loss_total", "loss_tv", "gradient_norm"):
+        assert float(two[-1][key]) == pytest.approx(float(one[-1][key]), rel=1e-3)
+
+
+def test_two_processes_are_stopped_together_and_go_on(photos, tmp_path):
+    """SIGTERM to torchrun, which tells each of them; then to the end, and as one would have."""
+    folder = tmp_path / "two"
+    extra = ["--train_batch_size", "1", "--gradient_accumulation_steps", "2"]
+    process = launch(2, *arguments(photos, folder, *extra, "--num_epochs", "100000"))
+    wait_for(folder / "Epoch1.pth")
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate(timeout=120)[1]
+    assert errors.count("go on with --load_pretrain True") == 1, errors
+    path = Path(errors.split("--pretrain_dir ")[1].split()[0])
+    epochs = str(int(path.stem[5:]) + 2)
+    again = ["--load_pretrain", "--pretrain_dir", str(path), "--num_epochs", epochs]
+    process = launch(2, *arguments(photos, folder, *extra, *again))
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, errors
+    one = ["--train_batch_size", "4", "--num_epochs", epochs]
+    train(photos, tmp_path / "one", *one)
+    last = f"Epoch{int(epochs) - 1}.pth"
+    wrong, moved = difference(folder / last, tmp_path / "one" / last)
+    assert wrong < 1e-5 < 1e-3 < moved
+
+
+def test_accumulated_batches_equal_a_large_one(photos, batch_of_four, tmp_path):
+    train(photos, tmp_path, "--gradient_accumulation_steps", "2")
+    wrong, moved = difference(tmp_path / "Epoch1.pth", batch_of_four / "Epoch1.pth")
+    assert wrong < 2e-6 < 1e-3 < moved
+
+
+@pytest.mark.parametrize(("accumulate", "processes"), [(1, 1), (3, 1), (1, 3), (2, 4)])
+def test_every_image_counts_once_an_epoch(accumulate, processes):
+    plans = [plan_epoch(13, 5, 2, 2, accumulate, processes, rank) for rank in range(processes)]
+    assert len({len(plan) for plan in plans}) == 1
+    seen = []
+    for steps in zip(*plans, strict=True):
+        assert len({len(step.batches) for step in steps}) == 1  # no process waits for another
+        assert sum(sum(step.counts) for step in steps) == steps[0].images
+        for step in steps:
+            for keys, count in zip(step.batches, step.counts, strict=True):
+                assert 1 <= len(keys) <= 2
+                seen += [index for _epoch, index in keys[:count]]
+    assert sorted(seen) == list(range(13))
+
+
+def test_a_run_goes_on_where_it_was_with_another_batch_size(photos, tmp_path):
+    trainer = Trainer(train_options(arguments(photos, tmp_path)))
+    step = trainer.train_step
+
+    def stopped(*batch):
+        trainer.stop_signal = signal.SIGTERM if trainer.position.step == 1 else 0
+        return step(*batch)
+
+    trainer.train_step = stopped
+    assert trainer.run() == 128 + signal.SIGTERM  # two steps of two images
+    extra = ["--load_pretrain", "--pretrain_dir", str(tmp_path / "Epoch0.pth")]
+    resumed = Trainer(train_options(arguments(photos, tmp_path, *extra, "--train_batch_size", "4")))
+    assert (resumed.position.epoch, resumed.position.step) == (0, 1)
+
+
+@pytest.fixture
+def fresh_accelerate():
+    """accelerate keeps one precision a process; forget it before and after."""
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state(True)
+    yield
+    AcceleratorState._reset_state(True)
+
+
+def test_bf16_trains_nearly_as_fp32(photos, batch_of_four, tmp_path, fresh_accelerate):
+    train(photos, tmp_path, "--train_batch_size", "4", "--mixed_precision", "bf16")
+    here, there = rows(tmp_path / "log.csv"), rows(batch_of_four / "log.csv")
+    assert here[0]["loss_total"] != there[0]["loss_total"]
+    assert float(here[0]["loss_total"]) == pytest.approx(float(there[0]["loss_total"]), rel=0.02)
+    assert all(v.dtype == torch.float32 for v in weights(tmp_path / "Epoch1.pth").values())
+
+
+def test_fp16_without_a_gpu_is_a_sentence(photos, tmp_path, fresh_accelerate):
+    with pytest.raises(UserError, match=r"fp16 needs a GPU; .*bf16"):
+        train(photos, tmp_path, "--mixed_precision", "fp16")
+
+
+def test_images_beyond_the_memory_limit_come_from_the_disk(photos, tmp_path):
+    """Room for three of seven: the other four lie in files, and nothing else changes."""
+    room = 3.5 * 3 * 32 * 32
+    plain = LowLightImages(photos, 32, 1.0)
+    cached = LowLightImages(photos, 32, 1.0, cache_bytes=room, cache_folder=tmp_path)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 4 and len(cached.pixels) == 3
+    plan = plan_epoch(7, 0, 0, 3)
+    for workers in (0, 2):
+        for a, b in zip(batches_of(plain, plan), batches_of(cached, plan, workers), strict=True):
+            assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
+            assert b[0].dtype == torch.uint8
+
+
+def test_the_cache_is_used_again_and_follows_the_files(tmp_path):
+    folder, cache = tmp_path / "photos", tmp_path / "cache"
+    folder.mkdir()
+    for name, value in (("a", 10), ("b", 20), ("c", 30)):
+        Image.new("RGB", (40, 40), (value,) * 3).save(folder / f"{name}.png")
+
+    def values(size=32):
+        data = LowLightImages(folder, size, cache_bytes=0, cache_folder=cache)
+        return [int(data[0, i][0][0, 0, 0]) for i in range(3)]
+
+    assert values() == [10, 20, 30]
+    for file in cache.iterdir():
+        np.full(3 * 32 * 32, 99, np.uint8).tofile(file)  # to see that it is read, not made anew
+    assert values() == [99, 99, 99]
+    Image.new("RGB", (40, 40), (50, 50, 50)).save(folder / "b.png")
+    os.utime(folder / "b.png", ns=(1, 1))
+    assert values() == [99, 50, 99]
+    assert values(16) == [10, 50, 30]
