@@ -5,10 +5,11 @@ over threads that exist for the call alone: nothing spins beside the network's o
 """
 
 from concurrent.futures import Executor
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
+
+from utils import compile_kernel
 
 PEAK = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 CHUNK = 1024  # values worked on at a time: two buffers of 4 KiB stay in the first-level cache
@@ -75,7 +76,7 @@ def apply_factor(
     flat = image.reshape(height, width * channels), out.reshape(height, width * channels)
     peak = np.float32(PEAK[image.dtype])
     nudge = np.float32(0.0 if image.dtype == np.float32 else 0.5)  # truncation then rounds
-    kernel = compiled()
+    kernel = compile_kernel(curve_rows)
 
     def work(first: int, last: int) -> None:
         kernel(*flat, rows, column, weight, step, iterations, peak, nudge, first, last)
@@ -96,18 +97,6 @@ def positions(length: int, small: int, scale: int) -> tuple[np.ndarray, np.ndarr
     )
     index = source.astype(np.int64)
     return index, source - index.astype(np.float32)
-
-
-@lru_cache(maxsize=1)
-def compiled():
-    """The kernel, from numba's cache on disk where there is one that can be written."""
-    import numba
-
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(curve_rows, cache=True, **options)
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(curve_rows, **options)
 
 
 def curve_rows(

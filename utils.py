@@ -1,9 +1,10 @@
-"""Folders on disk, whole-file writes, device and a script's way out."""
+"""Folders on disk, whole-file writes, device, compiled kernels and a script's way out."""
 
 import hashlib
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 
@@ -99,6 +100,23 @@ def choose_device(name: str = "auto"):
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {name} is not available here; try --device cpu") from error
     return device
+
+
+@lru_cache(maxsize=8)
+def compile_kernel(function: Callable, contract: bool = False) -> Callable:
+    """Compile a loop with numba, free of the interpreter's lock; from its cache on disk if it can.
+
+    contract: let multiplications and additions fuse, which rounds once in place of twice.
+    """
+    import numba
+
+    options = {"nogil": True, "error_model": "numpy"}
+    if contract:
+        options["fastmath"] = {"contract"}
+    try:
+        return numba.njit(function, cache=True, **options)
+    except RuntimeError:  # no folder for the cache can be written
+        return numba.njit(function, **options)
 
 
 def save_tensors(content: object, path: Path) -> None:
