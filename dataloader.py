@@ -1,7 +1,6 @@
 """Dark images on disk -> training batches that depend on the seed and the epoch alone."""
 
 import hashlib
-import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from photo import IMAGE_SUFFIXES, ImageError, read_photo
-from utils import UserError, find_files, no_images
+from utils import UserError, count_cores, find_files, no_images
 
 
 class LowLightImages(Dataset):
@@ -45,7 +44,7 @@ class LowLightImages(Dataset):
         self.skipped: list[tuple[Path, str]] = []
         self.pixels = np.empty((len(paths), size, size, 3), np.uint8)
         kept = 0
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(count_cores()) as pool:
             decoded = pool.map(lambda path: decode_or_reason(path, size), paths)
             for path, result in zip(paths, decoded, strict=True):
                 if isinstance(result, str):
@@ -106,7 +105,7 @@ class EpochOrder(Sampler):
         self.start = start
 
     def __len__(self) -> int:
-        return self.length - self.start
+        return max(self.length - self.start, 0)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)

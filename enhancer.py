@@ -4,7 +4,6 @@ enhancer = Enhancer("weight/Epoch99.pth")
 bright = enhancer(dark)  # [H, W, 3] RGB, uint8, uint16 or float in [0, 1]
 """
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 import curve
 import model
+from utils import count_cores
 
 TILE = 384  # side of the network's tiles on the CPU, in its own pixels: about 100 MB at work
 DEVICE_TILE = 2048
@@ -56,7 +56,7 @@ class Enhancer:
         self.strength = strength
         self.device = torch.device(device)
         if self.device.type == "cpu":
-            self.path = ProcessorPath(net, threads or len(os.sched_getaffinity(0)))
+            self.path = ProcessorPath(net, threads or count_cores())
         else:
             self.path = DevicePath(net, self.device)
 
@@ -114,6 +114,30 @@ class Enhancer:
             factor = factor.mean(axis=0, keepdims=True)
         strength = self.strength if strength is None else strength
         return factor if strength == 1 else (factor * strength).clip(-1, 1)
+
+
+class Reference:
+    """The plain way, one float32 tensor at full size through EnhanceNet.forward: the yardstick.
+
+    Args:
+        net: in evaluation mode, on the CPU.
+    """
+
+    def __init__(self, net: model.EnhanceNet):
+        self.net = net
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """[H, W, 3] or [H, W] uint8 -> the same, rounded to the nearest level."""
+        import torch
+
+        stack = as_stack(image)
+        with torch.inference_mode():
+            x = torch.from_numpy(stack.astype(np.float32) / curve.PEAK[stack.dtype])
+            x = x.permute(2, 0, 1).expand(3, -1, -1)[None]
+            y = self.net(x)[0][0].permute(1, 2, 0)
+            y = (y * curve.PEAK[stack.dtype] + 0.5 * (stack.dtype != np.float32)).numpy()
+        y = y.mean(axis=2, keepdims=True) if stack.shape[2] == 1 else y
+        return as_image(y.astype(stack.dtype), image)
 
 
 def as_stack(image: np.ndarray) -> np.ndarray:

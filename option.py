@@ -169,6 +169,11 @@ def test_parser() -> argparse.ArgumentParser:
         help="crop to multiples of the scale factor, as the authors' code does",
     )
     parser.add_argument(
+        "--reference",
+        action="store_true",
+        help="one image after another through the plain network in float32: slow, to compare with",
+    )
+    parser.add_argument(
         "--max_megapixels",
         type=RATE,
         default=300.0,
@@ -192,3 +197,21 @@ def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
         default=1.0,
         help="multiplies the brightening; 0 leaves the image as it is",
     )
+
+
+def benchmark_parser() -> argparse.ArgumentParser:
+    """Options of benchmark.py."""
+    parser = new_parser("Measure speed, memory and exactness on this machine.")
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    parser.add_argument("--scale_factor", type=SIZE, default=12, help="as in test.py")
+    parser.add_argument("--rounds", type=SIZE, default=15, help="measured calls a path")
+    parser.add_argument(
+        "--charts",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="also draw PNG charts there (needs matplotlib)",
+    )
+    return parser

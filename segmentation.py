@@ -1,7 +1,6 @@
 """The frozen semantic guide of training: ResNet-50 with a feature pyramid head."""
 
 import importlib.util
-import pickle
 import warnings
 from pathlib import Path
 
@@ -9,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
-class GuideError(ValueError):
-    """The guide's weights cannot be had; the message says what to do."""
+from utils import UserError, load_tensors
 
 
 class FPNHead(nn.Module):
@@ -58,7 +55,7 @@ class SemanticGuide(nn.Module):
         seed: of everything random in it.
 
     Raises:
-        GuideError: the weights were asked for and cannot be had.
+        UserError: the weights were asked for and cannot be had.
     """
 
     def __init__(self, weights: str = "auto", num_classes: int = 21, seed: int = 0):
@@ -104,7 +101,7 @@ def build_backbone(weights: str) -> tuple[nn.Module, str]:
         except (OSError, RuntimeError) as error:
             remedy = "pass --seg_weights PATH of a ResNet-50 state dict, or none for random ones"
             if weights == "imagenet":
-                raise GuideError(
+                raise UserError(
                     f"cannot download the ImageNet weights ({error}); {remedy}"
                 ) from error
             warnings.warn(
@@ -122,19 +119,16 @@ def build_backbone(weights: str) -> tuple[nn.Module, str]:
 
 
 def read_backbone(path: Path, net: nn.Module) -> dict[str, Tensor]:
-    """A ResNet-50 state dict from a file; GuideError when it is none."""
+    """A ResNet-50 state dict from a file; UserError when it is none."""
     if not path.is_file():
-        raise GuideError(f"no ResNet-50 weights at {path}; give a file, imagenet, none or auto")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise GuideError(f"{path} is no file of weights that torch can read safely") from error
+        raise UserError(f"no ResNet-50 weights at {path}; give a file, imagenet, none or auto")
+    state = load_tensors(path)
     expected = {key: value.shape for key, value in net.state_dict().items()}
     if (
         not isinstance(state, dict)
         or {k: getattr(v, "shape", None) for k, v in state.items()} != expected
     ):
-        raise GuideError(f"{path} holds no torchvision ResNet-50: names or shapes differ")
+        raise UserError(f"{path} holds no torchvision ResNet-50: names or shapes differ")
     return state
 
 
@@ -145,7 +139,7 @@ def import_torchvision_models():
     schemas torchvision wants at import. We use neither, so declaring them is enough.
     """
     if importlib.util.find_spec("torchvision") is None:
-        raise GuideError(
+        raise UserError(
             "the semantic guide needs torchvision; pip install -r requirements.txt, "
             "or train without it: --seg_weight 0"
         )

@@ -11,19 +11,28 @@ import threading
 import time
 import zlib
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from enhancer import Enhancer
-from model import CheckpointError
+from enhancer import Enhancer, Reference
+from model import CheckpointError, load_model
 from option import test_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, read_photo
-from utils import UserError, choose_device, find_files, no_images, run_script, write_whole
+from utils import (
+    UserError,
+    choose_device,
+    count_cores,
+    find_files,
+    no_images,
+    run_script,
+    write_whole,
+)
 
 
 class Tester:
@@ -48,15 +57,8 @@ class Tester:
         self.folder = folder
         make_writable(self.target)
         self.rank, self.processes = process_of_launch()
-        self.enhancer = Enhancer(
-            options.weight_dir,
-            options.scale_factor,
-            options.iterations,
-            options.strength,
-            choose_device(options.device),
-            options.conv_type,
-            threads=1,  # the images share the cores
-        )
+        self.enhancer = build_enhancer(options)
+        self.workers = 1 if options.reference else count_cores()
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
 
@@ -64,15 +66,14 @@ class Tester:
         """Enhance everything; returns 1 if an image failed, else 0."""
         start = time.perf_counter()
         tasks = self.tasks()
-        workers = len(os.sched_getaffinity(0))
         with (
             tqdm(unit="image", disable=None if self.rank == 0 else True) as bar,
-            ThreadPoolExecutor(workers) as pool,
+            ThreadPoolExecutor(self.workers) as pool,
         ):
             threading.Thread(target=self.count, args=(bar,), daemon=True).start()
             running: dict[Future, Path] = {}
             try:
-                for task in islice(tasks, 2 * workers):
+                for task in islice(tasks, 2 * self.workers):
                     running[pool.submit(self.enhance, *task)] = task[0]
                 while running:
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -159,6 +160,22 @@ class Tester:
             for path, reason in failures:
                 print(f"not enhanced: {path}: {reason}", file=sys.stderr)
         return 1 if failures else 0
+
+
+def build_enhancer(options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns an image into a brighter one."""
+    if options.reference:
+        weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
+        return Reference(load_model(weights, scale, kind, options.iterations))
+    return Enhancer(
+        options.weight_dir,
+        options.scale_factor,
+        options.iterations,
+        options.strength,
+        choose_device(options.device),
+        options.conv_type,
+        threads=1,  # the images share the cores
+    )
 
 
 def make_writable(folder: Path) -> None:

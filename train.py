@@ -4,7 +4,6 @@ python train.py --lowlight_images_path data/train_data --snapshots_folder weight
 python train.py --load_pretrain True --pretrain_dir weight/Epoch99.pth
 """
 
-import pickle
 import signal
 import sys
 import time
@@ -20,8 +19,16 @@ from dataloader import LowLightImages, epoch_batches
 from loss import ZeroReferenceLoss
 from model import CheckpointError, EnhanceNet, check_state_dict, read_state_dict
 from option import train_parser
-from segmentation import GuideError, SemanticGuide
-from utils import UserError, choose_device, digest_of, keep_aside, run_script, save_tensors
+from segmentation import SemanticGuide
+from utils import (
+    UserError,
+    choose_device,
+    digest_of,
+    keep_aside,
+    load_tensors,
+    run_script,
+    save_tensors,
+)
 
 SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for batch statistics
 
@@ -46,7 +53,7 @@ class Trainer:
         options: what train_parser() returns.
 
     Raises:
-        UserError, CheckpointError, GuideError: what the user can mend.
+        UserError, CheckpointError: what the user can mend.
     """
 
     def __init__(self, options: Namespace):
@@ -143,9 +150,7 @@ class Trainer:
         return state
 
     def run(self) -> int:
-        """Train to the end, or until a signal; returns the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.ask_to_stop)
+        """Train to the end, or until asked to stop; returns the exit code."""
         start, images = time.perf_counter(), 0
         last = self.position.first_epoch + self.options.num_epochs
         while self.position.epoch < last and not self.stop_signal:
@@ -275,21 +280,22 @@ def read_run_state(path: Path) -> dict | None:
     """A .resume file, None if there is none.
 
     Raises:
-        CheckpointError: it cannot be read.
+        UserError: it cannot be read.
     """
     if not path.exists():
         return None
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read; remove it to start a new run from the weights beside it"
-        ) from error
+        return load_tensors(path)
+    except UserError as error:
+        raise UserError(f"{error}; remove it to start a new run from the weights beside") from error
 
 
 def main() -> int:
-    return Trainer(train_parser().parse_args()).run()
+    trainer = Trainer(train_parser().parse_args())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, trainer.ask_to_stop)
+    return trainer.run()
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError, GuideError)
+    run_script(main, CheckpointError)

@@ -82,6 +82,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def count_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def choose_device(name: str = "auto"):
     """A torch.device: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
@@ -124,6 +131,20 @@ def save_tensors(content: object, path: Path) -> None:
     import torch
 
     write_whole(path, lambda temporary: torch.save(content, temporary))
+
+
+def load_tensors(path: Path):
+    """torch.load of a file of tensors and plain values, without running any code in it.
+
+    Raises:
+        UserError: the file is no such file.
+    """
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # on damaged files torch raises nearly anything
+        raise UserError(f"{path} is no file of tensors that torch can read safely") from error
 
 
 def keep_aside(path: Path) -> Path | None:
