@@ -1,0 +1,301 @@
+"""A video streamed through the enhancer: decode, enhance and encode, each in a thread of its own.
+
+    enhance_video(Enhancer("weight/Epoch99.pth"), "dark.mp4", "bright.mp4")
+
+No frame goes to disk, and a fixed number of them is in memory, however long the video is.
+"""
+
+import os
+import queue
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+
+import numpy as np
+
+import curve
+import curve_yuv
+from encoding import (
+    CODECS,
+    MP4_TAGS,
+    Encoding,
+    can_hold,
+    choose_format,
+    container_of,
+    encoder_options,
+    kept_tags,
+)
+from enhancer import Enhancer
+from movie import Picture, Reader, probe
+from smoothing import FactorSmoother
+from utils import UserError, write_whole
+
+AHEAD = 6  # frames and packets that a thread may be ahead of the next one
+
+
+def enhance_video(
+    enhancer: Enhancer,
+    source: str | Path,
+    target: str | Path,
+    encoding: Encoding | None = None,
+    smoothing: float = 0.3,
+    keep_partial: bool = False,
+    progress: Callable[[int], object] = lambda frames: None,
+    note: Callable[[str], object] = warnings.warn,
+    damage: Callable[[str], object] = warnings.warn,
+) -> int:
+    """Enhance a video into another file, with its sound and all else that it came with.
+
+    Args:
+        encoding: codec, quality and pixel format; H.264 at visually lossless quality if left out.
+        smoothing: time constant in seconds of the factor map's mean; 0 takes each frame alone.
+        keep_partial: when interrupted, complete the file with what was encoded so far.
+        progress: called with the number of frames written.
+        note: called with a sentence for what the output does differently (a stream left out, …).
+        damage: called with a sentence for what of the source could not be read. What could be
+            is in the output all the same.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        UserError: the source is no video, or the target cannot be written; there is no target.
+        KeyboardInterrupt: there is no target, or with keep_partial a shorter one.
+    """
+    import av
+
+    source, target, encoding = Path(source), Path(target), encoding or Encoding()
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UserError(f"{target} is the input itself; choose another --save_path")
+    container_name = container_of(target, CODECS[encoding.codec])
+    picture = probe(source)
+    frames, interrupted = 0, False
+
+    def write(temporary: Path) -> None:
+        nonlocal frames, interrupted
+        writer = Writer(temporary, container_name, picture, encoding)
+        for sentence in writer.copy_from(reader):
+            note(sentence)
+        decoded = ahead(reader.read(writer.pix_fmt))
+        items = ahead(enhance_frames(enhancer, decoded, picture, smoothing))
+        with writer, closing(items):
+            try:
+                for item in items:
+                    if isinstance(item, av.VideoFrame):
+                        writer.write_frame(item)
+                        frames += 1
+                        progress(frames)
+                    else:
+                        writer.write_packet(item)
+            except KeyboardInterrupt:
+                if not (keep_partial and frames):
+                    raise
+                interrupted = True
+                items.close()
+            writer.finish()
+
+    with closing(Reader(source, picture, note, damage)) as reader:
+        write_whole(target, write)
+    if interrupted:
+        raise KeyboardInterrupt
+    return frames
+
+
+def ahead(items: Iterable, depth: int = AHEAD) -> Generator:
+    """Run an iterable in a thread of its own, up to `depth` items ahead; its errors come through.
+
+    Closing the generator stops the thread, and closes the iterable if it is a generator.
+    """
+    waiting: queue.Queue = queue.Queue(depth)
+    stop = threading.Event()
+
+    def offer(entry) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                waiting.put(entry, timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                offer((item, None))
+                if stop.is_set():
+                    break
+            offer((None, StopIteration()))
+        except BaseException as error:
+            offer((None, error))
+        finally:
+            if stop.is_set() and hasattr(items, "close"):
+                items.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
+
+
+def enhance_frames(
+    enhancer: Enhancer, items: Iterable, picture: Picture, smoothing: float
+) -> Iterator:
+    """Enhance the frames among `items` in place; the rest passes by."""
+    import av
+
+    smooth = FactorSmoother(smoothing)
+    shares = curve_yuv.shares_of_matrix(picture.matrix, picture.height)
+    bands = max(len(os.sched_getaffinity(0)) // 2, 1)
+    scale = enhancer.scale_factor
+    with closing(items), ThreadPoolExecutor(bands) as pool:
+        for item in items:
+            if isinstance(item, av.VideoFrame) and enhancer.strength:
+                item.make_writable()  # a decoder goes on to read its frames
+                planes = planes_of(item, picture, shares)
+                small = curve.read_cells(planes.reader(), (planes.height, planes.width), scale)
+                factor = enhancer.factor_of_small(small)
+                factor = smooth(factor, small, float(item.pts * item.time_base))
+                curve_yuv.apply_factor(planes, factor, scale, enhancer.iterations, pool, bands)
+            yield item
+
+
+def planes_of(frame, picture: Picture, shares: tuple[float, float]) -> curve_yuv.Planes:
+    """A view of a planar YUV frame of 8 to 16 bits."""
+    form = frame.format
+    bits = form.components[0].bits
+    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    arrays = tuple(
+        np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+        for plane in frame.planes
+    )
+    return curve_yuv.Planes(
+        arrays,
+        frame.width,
+        frame.height,
+        bits,
+        (16 // form.chroma_width(16), 16 // form.chroma_height(16)),
+        shares,
+        picture.colour_range == 2,
+        picture.interlaced,
+    )
+
+
+class Writer:
+    """A video file being written: encoded frames, and packets of the source's other streams.
+
+    Args:
+        path: where to write, under any name. container_name: from container_of.
+
+    Raises:
+        UserError: the encoder refuses the settings, or, from any method, the disk the data.
+    """
+
+    def __init__(self, path: Path, container_name: str, picture: Picture, encoding: Encoding):
+        import av
+
+        codec = CODECS[encoding.codec]
+        self.name = container_name
+        self.pix_fmt = encoding.pix_fmt or choose_format(
+            picture.pix_fmt, (picture.width, picture.height), codec
+        )
+        self.options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
+        self.file = av.open(str(path), "w", format=container_name, container_options=self.options)
+        self.stream = self.file.add_stream(codec.encoder, picture.rate, encoder_options(encoding))
+        self.copies: dict[int, object] = {}
+        self.last: dict[int, int] = {}  # decoding time of each copied stream's last packet
+        context = self.stream.codec_context
+        context.width, context.height = picture.width, picture.height
+        context.pix_fmt = self.pix_fmt
+        context.time_base = picture.time_base
+        context.sample_aspect_ratio = picture.aspect or 0
+        context.color_range, context.colorspace = picture.colour_range, picture.matrix
+        context.color_primaries, context.color_trc = picture.primaries, picture.transfer
+        if encoding.codec == "hevc" and container_name in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # the tag that Apple's players know
+        if picture.interlaced and codec.interlacing:
+            flags = av.codec.context.Flags
+            context.flags |= flags.interlaced_dct | flags.interlaced_me
+        self.stream.set_display_matrix(picture.display_matrix)
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise UserError(
+                f"{codec.encoder} refuses {picture.width}x{picture.height} {self.pix_fmt} with "
+                f"{encoder_options(encoding)}; see --codec, --crf, --preset and --pix_fmt"
+            ) from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        import av
+
+        with suppress(av.error.FFmpegError):  # after finish() there is nothing left to fail
+            self.file.close()
+        if isinstance(error, av.error.FFmpegError):
+            raise UserError(
+                f"the video cannot be written ({error.strerror}); see that the disk has room, "
+                "or choose another --save_path"
+            ) from error
+
+    def copy_from(self, reader: Reader) -> Iterator[str]:
+        """Take over tags, chapters and the other streams; yields a sentence for each left out."""
+        source, video = reader.container, reader.video
+        tags = kept_tags(source.metadata)
+        self.file.metadata.update(tags)
+        if self.options and not MP4_TAGS.issuperset(tags):
+            self.file.container_options["movflags"] = "+faststart+use_metadata_tags"
+        chapters = source.chapters()
+        self.file.set_chapters(chapters)
+        self.stream.metadata.update(kept_tags(video.metadata))
+        self.stream.disposition = video.disposition
+        for stream in source.streams:
+            if stream.index == video.index:
+                continue
+            if chapters and stream.type == "data" and "mp4" in source.format.name:
+                continue  # the titles of the chapters, which are written anew
+            if not can_hold(self.name, stream):
+                codec = stream.codec_context.name if stream.codec_context else "unknown"
+                yield (
+                    f"stream {stream.index} ({stream.type}, {codec}) cannot go into {self.name} "
+                    "and is left out; a name in .mkv holds more"
+                )
+                continue
+            copy = self.file.add_stream_from_template(stream, opaque=True)
+            copy.metadata.update(kept_tags(stream.metadata))
+            copy.disposition = stream.disposition
+            self.copies[stream.index] = copy
+
+    def write_frame(self, frame) -> None:
+        """Encode a frame; its time is in the picture's time base."""
+        frame.pict_type = 0  # the encoder decides anew
+        self.file.mux(self.stream.encode(frame))
+
+    def write_packet(self, packet) -> None:
+        """Copy a packet of another stream of the source, if the container holds that stream."""
+        stream = self.copies.get(packet.stream.index)
+        if stream is None:
+            return
+        if packet.dts is None:
+            packet.dts = packet.pts
+        last = self.last.get(stream.index)
+        if last is not None and packet.dts <= last:  # a damaged source; no container takes this
+            packet.dts = last + 1
+            packet.pts = max(packet.pts or 0, packet.dts)
+        self.last[stream.index] = packet.dts
+        packet.stream = stream
+        self.file.mux(packet)
+
+    def finish(self) -> None:
+        """Encode what the encoder still holds and complete the file."""
+        self.file.mux(self.stream.encode(None))
+        self.file.close()
