@@ -40,7 +40,7 @@ CODECS = {
     "h264": Codec("libx264", 17, "veryfast", 51, interlacing=True),
     "hevc": Codec("libx265", 19, "fast", 51),
     "vp9": Codec("libvpx-vp9", 24, "5", 63, odd_sizes=True),
-    "av1": Codec("libsvtav1", 23, "8", 63),
+    "av1": Codec("libsvtav1", 23, "8", 63, odd_sizes=True),
 }
 
 
@@ -70,11 +70,13 @@ def container_of(path: Path, codec: Codec) -> str:
             f"choose a name in {', '.join(CONTAINERS)}"
         )
     with av.open(io.BytesIO(), "w", format=name) as trial:
-        if codec.encoder not in trial.supported_codecs:
+        try:
+            trial.add_stream(codec.encoder)
+        except ValueError:
             raise UserError(
                 f"{path.suffix} does not hold {codec.encoder}; choose another --codec "
                 "(vp9 or av1 for .webm) or a name in .mp4 or .mkv"
-            )
+            ) from None
     return name
 
 

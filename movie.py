@@ -147,16 +147,26 @@ class Reader:
         """Yield frames of `pix_fmt`, planar YUV, and packets of other streams, in file order."""
         import av
 
+        held = None  # a frame is let go when the next one says how long it is shown
         try:
             for packet in self.container.demux():
                 self.take_time(packet)
                 if packet.stream.index == self.video.index:
                     for frame in self.decode(packet):
-                        yield self.prepare(frame, pix_fmt)
+                        frame = self.prepare(frame, pix_fmt)
+                        if held is not None:
+                            held.duration = frame.pts - held.pts
+                            yield held
+                        held = frame
                 elif packet.size and (packet.dts is not None or packet.pts is not None):
                     yield packet
         except av.error.FFmpegError as error:
             self.damage(f"{self.path} cannot be read beyond {self.end:.1f} s ({error.strerror})")
+        if held is not None:
+            if self.video.duration:
+                end = (self.video.start_time or 0) + self.video.duration
+                held.duration = end - held.pts if end > held.pts else held.duration
+            yield held
         self.report()
 
     def read_frames(self, pix_fmt: str) -> Iterator:
@@ -200,7 +210,7 @@ class Reader:
         if size != (picture.width, picture.height) and not self.resized:
             self.resized = True
             self.note(
-                f"the picture changes from {picture.width}x{picture.height} to "
+                f"the size changes from {picture.width}x{picture.height} to "
                 f"{size[0]}x{size[1]} at {float(time * picture.time_base):.1f} s; "
                 "it is scaled to the size at the start"
             )

@@ -77,7 +77,7 @@ def enhance_video(
     def write(temporary: Path) -> None:
         nonlocal frames, interrupted
         writer = Writer(temporary, container_name, picture, encoding)
-        for sentence in writer.copy_from(reader):
+        for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
             note(sentence)
         decoded = ahead(reader.read(writer.pix_fmt))
         items = ahead(enhance_frames(enhancer, decoded, picture, smoothing))
@@ -102,6 +102,19 @@ def enhance_video(
     if interrupted:
         raise KeyboardInterrupt
     return frames
+
+
+def conversions(picture: Picture, encoding: Encoding, writer: "Writer") -> Iterator[str]:
+    """A sentence for each way in which the frames are not stored as they came."""
+    if writer.pix_fmt.replace("j", "") != picture.pix_fmt.replace("j", ""):
+        yield f"the frames are converted from {picture.pix_fmt} to {writer.pix_fmt}"
+    if writer.pix_fmt not in ("yuv420p", "yuvj420p"):
+        yield f"not every browser plays {writer.pix_fmt}; --pix_fmt yuv420p plays everywhere"
+    if picture.interlaced and not CODECS[encoding.codec].interlacing:
+        yield f"the source is interlaced, which {encoding.codec} does not mark; h264 does"
+    in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")
+    if picture.aspect not in (None, 1) and not in_bitstream:
+        yield f"the pixel aspect {picture.aspect} is lost in {writer.name}; .mp4 keeps it"
 
 
 def ahead(items: Iterable, depth: int = AHEAD) -> Generator:
@@ -212,6 +225,9 @@ class Writer:
         self.stream = self.file.add_stream(codec.encoder, picture.rate, encoder_options(encoding))
         self.copies: dict[int, object] = {}
         self.last: dict[int, int] = {}  # decoding time of each copied stream's last packet
+        self.held = None  # the last encoded packet
+        self.first_dts = 0  # of the encoded packets
+        self.start, self.end = None, 0  # of the frames, in the picture's time base
         context = self.stream.codec_context
         context.width, context.height = picture.width, picture.height
         context.pix_fmt = self.pix_fmt
@@ -221,8 +237,11 @@ class Writer:
         context.color_primaries, context.color_trc = picture.primaries, picture.transfer
         if encoding.codec == "hevc" and container_name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # the tag that Apple's players know
+        flags = av.codec.context.Flags
+        context.flags |= flags.frame_duration
+        if encoding.codec == "av1":
+            os.environ.setdefault("SVT_LOG", "1")  # or it prints its settings; 1 is errors alone
         if picture.interlaced and codec.interlacing:
-            flags = av.codec.context.Flags
             context.flags |= flags.interlaced_dct | flags.interlaced_me
         self.stream.set_display_matrix(picture.display_matrix)
         try:
@@ -278,7 +297,23 @@ class Writer:
     def write_frame(self, frame) -> None:
         """Encode a frame; its time is in the picture's time base."""
         frame.pict_type = 0  # the encoder decides anew
-        self.file.mux(self.stream.encode(frame))
+        self.start = frame.pts if self.start is None else self.start
+        self.end = frame.pts + frame.duration
+        self.write_pictures(self.stream.encode(frame))
+
+    def write_pictures(self, packets: list, last: bool = False) -> None:
+        """Write encoded packets, but for one that is kept until it is known not to be the last."""
+        for packet in packets:
+            if self.held is None:
+                self.first_dts = packet.dts
+            else:
+                self.file.mux(self.held)
+            self.held = packet
+        if last and self.held is not None:
+            # An MP4 track is as long as its packets in coding order are, not in order of showing.
+            length, coded = self.end - self.start, self.held.dts - self.first_dts
+            self.held.duration = max(length - coded, 1)
+            self.file.mux(self.held)
 
     def write_packet(self, packet) -> None:
         """Copy a packet of another stream of the source, if the container holds that stream."""
@@ -297,5 +332,5 @@ class Writer:
 
     def finish(self) -> None:
         """Encode what the encoder still holds and complete the file."""
-        self.file.mux(self.stream.encode(None))
+        self.write_pictures(self.stream.encode(None), last=True)
         self.file.close()
