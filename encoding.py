@@ -1,6 +1,7 @@
 """What a video can be written as: containers, codecs, pixel formats."""
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +19,9 @@ TECHNICAL_TAGS = frozenset(
 )  # fmt: skip
 # What an MP4 keeps of itself; for any other tag it needs movflags use_metadata_tags.
 MP4_TAGS = frozenset(
-    ("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright",
-     "description", "synopsis", "show", "network", "keywords", "lyrics", "grouping", "track", "disc",
-     "creation_time")
+    ("title", "artist", "album_artist", "composer", "album", "date", "comment", "genre",
+     "copyright", "description", "synopsis", "show", "network", "keywords", "lyrics", "grouping",
+     "track", "disc", "creation_time")
 )  # fmt: skip
 
 
@@ -106,6 +107,21 @@ def choose_format(pix_fmt: str, size: tuple[int, int], codec: Codec) -> str:
     if pix_fmt == f"yuvj{finest}p":  # 8 bits of full range, by an old name
         names.insert(0, pix_fmt)
     return next(name for name in names if name in offered)
+
+
+def working_format(pix_fmt: str, source: str) -> str:
+    """The planar YUV format to enhance in: the output's, but with all the bits of the source."""
+    import av
+
+    kind = re.match(r"yuvj?(4\d\d)p", pix_fmt)
+    bits, source_bits = (
+        max(component.bits for component in av.VideoFormat(name).components)
+        for name in (pix_fmt, source)
+    )
+    if kind and source_bits <= bits:
+        return pix_fmt
+    subsampling, depth = kind[1] if kind else "444", max(bits, source_bits)
+    return f"yuv{subsampling}p" + ("" if depth <= 8 else "10le" if depth <= 10 else "12le")
 
 
 def encoder_options(encoding: Encoding) -> dict[str, str]:

@@ -1,9 +1,12 @@
-"""Folders on disk, whole-file writes, device, compiled kernels and a script's way out."""
+"""Folders on disk, whole-file writes, device, kernels, threads and a script's way out."""
 
 import hashlib
 import os
+import queue
 import sys
-from collections.abc import Callable, Collection, Iterator
+import threading
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -124,6 +127,48 @@ def compile_kernel(function: Callable, contract: bool = False) -> Callable:
         return numba.njit(function, cache=True, **options)
     except RuntimeError:  # no folder for the cache can be written
         return numba.njit(function, **options)
+
+
+def ahead(items: Iterable, depth: int) -> Generator:
+    """Run an iterable in a thread of its own, up to `depth` items ahead; its errors come through.
+
+    Closing the generator stops the thread, and closes the iterable if it is a generator.
+    """
+    waiting: queue.Queue = queue.Queue(depth)
+    stop = threading.Event()
+
+    def offer(entry) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                waiting.put(entry, timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                offer((item, None))
+                if stop.is_set():
+                    break
+            offer((None, StopIteration()))
+        except BaseException as error:
+            offer((None, error))
+        finally:
+            if stop.is_set() and hasattr(items, "close"):
+                items.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
 
 
 def save_tensors(content: object, path: Path) -> None:

@@ -6,10 +6,8 @@ No frame goes to disk, and a fixed number of them is in memory, however long the
 """
 
 import os
-import queue
-import threading
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
@@ -27,11 +25,12 @@ from encoding import (
     container_of,
     encoder_options,
     kept_tags,
+    working_format,
 )
 from enhancer import Enhancer
-from movie import Picture, Reader, probe
+from movie import Picture, Reader, convert, probe
 from smoothing import FactorSmoother
-from utils import UserError, write_whole
+from utils import UserError, ahead, write_whole
 
 AHEAD = 6  # frames and packets that a thread may be ahead of the next one
 
@@ -79,8 +78,9 @@ def enhance_video(
         writer = Writer(temporary, container_name, picture, encoding)
         for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
             note(sentence)
-        decoded = ahead(reader.read(writer.pix_fmt))
-        items = ahead(enhance_frames(enhancer, decoded, picture, smoothing))
+        working = working_format(writer.pix_fmt, picture.pix_fmt)
+        decoded = ahead(reader.read(working), AHEAD)
+        items = ahead(enhance_frames(enhancer, decoded, picture, smoothing), AHEAD)
         with writer, closing(items):
             try:
                 for item in items:
@@ -115,48 +115,6 @@ def conversions(picture: Picture, encoding: Encoding, writer: "Writer") -> Itera
     in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")
     if picture.aspect not in (None, 1) and not in_bitstream:
         yield f"the pixel aspect {picture.aspect} is lost in {writer.name}; .mp4 keeps it"
-
-
-def ahead(items: Iterable, depth: int = AHEAD) -> Generator:
-    """Run an iterable in a thread of its own, up to `depth` items ahead; its errors come through.
-
-    Closing the generator stops the thread, and closes the iterable if it is a generator.
-    """
-    waiting: queue.Queue = queue.Queue(depth)
-    stop = threading.Event()
-
-    def offer(entry) -> None:
-        while not stop.is_set():
-            with suppress(queue.Full):
-                waiting.put(entry, timeout=0.1)
-                return
-
-    def work() -> None:
-        try:
-            for item in items:
-                offer((item, None))
-                if stop.is_set():
-                    break
-            offer((None, StopIteration()))
-        except BaseException as error:
-            offer((None, error))
-        finally:
-            if stop.is_set() and hasattr(items, "close"):
-                items.close()
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = waiting.get()
-            if isinstance(error, StopIteration):
-                return
-            if error is not None:
-                raise error
-            yield item
-    finally:
-        stop.set()
-        thread.join()
 
 
 def enhance_frames(
@@ -216,7 +174,7 @@ class Writer:
         import av
 
         codec = CODECS[encoding.codec]
-        self.name = container_name
+        self.name, self.picture = container_name, picture
         self.pix_fmt = encoding.pix_fmt or choose_format(
             picture.pix_fmt, (picture.width, picture.height), codec
         )
@@ -230,7 +188,10 @@ class Writer:
         self.start, self.end = None, 0  # of the frames, in the picture's time base
         context = self.stream.codec_context
         context.width, context.height = picture.width, picture.height
-        context.pix_fmt = self.pix_fmt
+        try:
+            context.pix_fmt = self.pix_fmt
+        except ValueError:
+            raise UserError(f"no such pixel format: --pix_fmt {self.pix_fmt}") from None
         context.time_base = picture.time_base
         context.sample_aspect_ratio = picture.aspect or 0
         context.color_range, context.colorspace = picture.colour_range, picture.matrix
@@ -296,6 +257,8 @@ class Writer:
 
     def write_frame(self, frame) -> None:
         """Encode a frame; its time is in the picture's time base."""
+        if frame.format.name != self.pix_fmt:
+            frame = convert(frame, self.picture, self.pix_fmt)
         frame.pict_type = 0  # the encoder decides anew
         self.start = frame.pts if self.start is None else self.start
         self.end = frame.pts + frame.duration

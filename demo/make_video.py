@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anyw
 from encoding import CODECS, Encoding, container_of
 from enhancer import Enhancer
 from model import CheckpointError
-from movie import Picture, Reader, convert, open_source, probe
+from movie import Picture, Reader, open_source, probe
 from option import video_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
 from utils import UserError, choose_device, find_files, no_images, run_script, write_whole
@@ -116,7 +116,8 @@ def frames_to_video(options: Namespace, encoding: Encoding) -> int:
     """Images to a video with the timing and the colour tags of --video_path; the exit code."""
     import av
 
-    paths = sorted(find_files(options.image_folder, IMAGE_SUFFIXES), key=natural_order)
+    folder = options.image_folder
+    paths = sorted(find_files(folder, IMAGE_SUFFIXES), key=natural_order) if folder.exists() else []
     if not paths:
         raise no_images(options.image_folder)
     container_name = container_of(options.save_path, CODECS[encoding.codec])
@@ -137,7 +138,7 @@ def frames_to_video(options: Namespace, encoding: Encoding) -> int:
                 kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
                 frame.pts, frame.time_base = time, picture.time_base
-                writer.write_frame(convert(frame, picture, writer.pix_fmt))
+                writer.write_frame(frame)
             writer.finish()
 
     write_whole(options.save_path, write)

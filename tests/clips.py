@@ -15,11 +15,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def save_weights(path: Path) -> Path:
-    """A checkpoint that brightens: random, but for a bias that makes every factor about -0.3."""
+    """A checkpoint that brightens: random, but for a bias that makes every factor about -0.15."""
     torch.manual_seed(0)
     net = model.EnhanceNet()
     with torch.no_grad():
-        net.e_conv7.point_conv.bias.fill_(-0.3)
+        net.e_conv7.point_conv.weight.mul_(0.3)
+        net.e_conv7.point_conv.bias.fill_(-0.15)
     torch.save(net.state_dict(), path)
     return path
 
@@ -47,12 +48,12 @@ def make_clip(
     metadata: dict[str, str] | None = None,
     chapters: list[dict] | None = None,
     options: dict[str, str] | None = None,
-    flags: int = 0,
+    container_options: dict[str, str] | None = None,
     picture=view,
     interlaced: bool = False,
 ) -> Path:
     """Write a clip; times are in time_base, tags are attributes of the encoder."""
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", container_options=container_options) as container:
         stream = container.add_stream(codec, rate, options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         context = stream.codec_context
@@ -70,6 +71,8 @@ def make_clip(
         container.metadata.update(metadata or {})
         if chapters:
             container.set_chapters(chapters)
+        if not frames:
+            container.start_encoding()  # a header, and nothing after it
         tone = container.add_stream("aac", 44100, layout="mono") if sound else None
         for number in range(frames):
             frame = av.VideoFrame.from_ndarray(picture(number, *size), "rgb24")
