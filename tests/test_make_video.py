@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import av
 import numpy as np
@@ -25,7 +26,7 @@ def test_sample_clip_is_as_described():
         assert [stream.type for stream in container.streams] == ["video", "audio"]
         assert 3 <= container.duration / 1e6 <= 6
     frames = decode_all(SAMPLE)
-    changes = [np.abs(a.astype(int) - b).mean() for a, b in zip(frames, frames[1:], strict=False)]
+    changes = [np.abs(a.astype(int) - b).mean() for a, b in pairwise(frames)]
     assert int(np.argmax(changes)) == 47 and changes[47] > 3 * np.median(changes)
 
 
@@ -114,5 +115,3 @@ def test_frames_without_their_video(tmp_path):
     Image.new("RGB", (50, 64)).save(folder / "11.png")
     done = make_video(*arguments, "--fps", "25")
     assert done.returncode == 1 and "11.png is 50x64" in done.stderr
-    done = make_video(*arguments[:2], "--image_folder", tmp_path / "nothing", *arguments[4:])
-    assert done.returncode == 1 and "no such file or folder" in done.stderr

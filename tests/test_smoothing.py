@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from clips import ROOT, save_weights
 
 import curve
-from clips import ROOT, save_weights
 from enhancer import Enhancer
 from smoothing import FactorSmoother
 
