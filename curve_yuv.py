@@ -5,7 +5,6 @@ chroma sample is used for each of its pixels on the way in, and is their mean on
 factor map of zeros gives back what came in.
 """
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -57,29 +56,24 @@ class Planes:
         """Whether a chroma row serves two rows of one field; such frames come in fours of rows."""
         return self.interlaced and self.subsampling[1] == 2 and self.height % 4 == 0
 
-    def reader(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """read(rows, columns) -> RGB [rows, columns, 3] float32 in [0, 1] of those pixels."""
+    def read(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The codes of those pixels' Y, U and V: [rows, columns, 3] float32."""
+        lines = rows // self.subsampling[1]
+        if self.weave():
+            lines = rows // 4 * 2 + rows % 2
+        places = columns // self.subsampling[0]
+        yuv = np.empty((rows.size, columns.size, 3), np.float32)
+        for channel, plane in enumerate(self.arrays):
+            here = (rows, columns) if channel == 0 else (lines, places)
+            yuv[..., channel] = plane[here[0][:, None], here[1]]
+        return yuv
+
+    def to_rgb(self, yuv: np.ndarray) -> np.ndarray:
+        """Codes [h, w, 3] -> RGB [h, w, 3] float32 in [0, 1]."""
         black, luma_step, gray, chroma_step = self.levels()
-        horizontal, vertical = self.subsampling
-        to_rgb = rgb_of_yuv(self.shares)
-
-        def read(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-            lines = rows // vertical
-            if self.weave():
-                lines = rows // 4 * 2 + rows % 2
-            y, u, v = self.arrays
-            yuv = np.stack(
-                (
-                    (y[rows[:, None], columns] - np.float32(black)) / np.float32(luma_step),
-                    (u[lines[:, None], columns // horizontal] - np.float32(gray)) / chroma_step,
-                    (v[lines[:, None], columns // horizontal] - np.float32(gray)) / chroma_step,
-                ),
-                axis=-1,
-                dtype=np.float32,
-            )
-            return (yuv @ to_rgb.T).clip(0, 1)
-
-        return read
+        zero = np.array([black, gray, gray], np.float32)
+        matrix = rgb_of_yuv(self.shares) / np.float32([luma_step, chroma_step, chroma_step])
+        return ((yuv - zero) @ matrix.T).clip(0, 1)
 
 
 def shares_of_matrix(matrix: int, height: int) -> tuple[float, float]:

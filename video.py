@@ -132,7 +132,8 @@ def enhance_frames(
             if isinstance(item, av.VideoFrame) and enhancer.strength:
                 item.make_writable()  # a decoder goes on to read its frames
                 planes = planes_of(item, picture, shares)
-                small = curve.read_cells(planes.reader(), (planes.height, planes.width), scale)
+                cells = curve.read_cells(planes.read, (planes.height, planes.width), scale)
+                small = planes.to_rgb(cells)
                 factor = enhancer.factor_of_small(small)
                 factor = smooth(factor, small, float(item.pts * item.time_base))
                 curve_yuv.apply_factor(planes, factor, scale, enhancer.iterations, pool, bands)

@@ -55,7 +55,7 @@ def test_equals_the_picture_path(layout, scale):
     rng = np.random.default_rng(1)
     small = -(-planes.height // scale), -(-planes.width // scale)
     factor = rng.uniform(-1, 1, (3, *small)).astype(np.float32)
-    rgb = planes.reader()(np.arange(planes.height), np.arange(planes.width))
+    rgb = planes.to_rgb(planes.read(np.arange(planes.height), np.arange(planes.width)))
     bright = curve.apply_factor(rgb.astype(np.float32), factor, scale).astype(np.float64)
     red, blue = planes.shares
     luma = bright @ np.array([red, 1 - red - blue, blue])
