@@ -5,11 +5,10 @@ over threads that exist for the call alone: nothing spins beside the network's o
 """
 
 from concurrent.futures import Executor
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-
-from utils import compile_kernel
 
 PEAK = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 CHUNK = 1024  # values worked on at a time: two buffers of 4 KiB stay in the first-level cache
@@ -56,13 +55,13 @@ def apply_factor(
         image: [H, W, C], uint8, uint16 or float32 in [0, 1].
         factor: [C, h, w] float32 in [-1, 1] with h = ceil(H / scale), w = ceil(W / scale).
         pool, bands: the rows are cut into so many bands and given to the pool.
-        out: where to write; may be `image` itself.
+        out: where to write, C-contiguous; may be `image` itself.
 
     Returns:
         [H, W, C] of the image's type, rounded to the nearest level.
 
     Raises:
-        ValueError: the factor map does not fit the image.
+        ValueError: the factor map or `out` does not fit the image.
     """
     height, width, channels = image.shape
     expected = (channels, -(-height // scale), -(-width // scale))
@@ -70,13 +69,15 @@ def apply_factor(
         raise ValueError(f"the factor map is {factor.shape}, expected {expected} for this image")
     image = np.ascontiguousarray(image)
     out = np.empty_like(image) if out is None else out
+    if (out.shape, out.dtype, out.flags.c_contiguous) != (image.shape, image.dtype, True):
+        raise ValueError(f"out must be a C-contiguous {image.dtype} array of shape {image.shape}")
     rows = np.ascontiguousarray(factor.transpose(1, 2, 0), np.float32)  # [h, w, C]
     column, weight = positions(width, rows.shape[1], scale)
     step = np.float32((rows.shape[0] - 1) / max(rows.shape[0] * scale - 1, 1))
     flat = image.reshape(height, width * channels), out.reshape(height, width * channels)
     peak = np.float32(PEAK[image.dtype])
     nudge = np.float32(0.0 if image.dtype == np.float32 else 0.5)  # truncation then rounds
-    kernel = compile_kernel(curve_rows)
+    kernel = compiled(image.dtype)
 
     def work(first: int, last: int) -> None:
         kernel(*flat, rows, column, weight, step, iterations, peak, nudge, first, last)
@@ -97,6 +98,23 @@ def positions(length: int, small: int, scale: int) -> tuple[np.ndarray, np.ndarr
     )
     index = source.astype(np.int64)
     return index, source - index.astype(np.float32)
+
+
+@lru_cache(maxsize=len(PEAK))
+def compiled(dtype: np.dtype):
+    """The kernel for one PEAK type, from numba's cache on disk where that can be written."""
+    import numba
+
+    pixel, real, whole = numba.from_dtype(dtype), numba.float32, numba.int64
+    image = numba.types.Array(pixel, 2, "C", readonly=True)  # takes writable ones as well
+    factor = numba.types.Array(real, 3, "C", readonly=True)
+    scalars = real, whole, real, real, whole, whole
+    signature = numba.void(image, pixel[:, ::1], factor, whole[::1], real[::1], *scalars)
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(signature, cache=True, **options)(curve_rows)
+    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
+        return numba.njit(signature, **options)(curve_rows)
 
 
 def curve_rows(

@@ -7,11 +7,10 @@ factor map of zeros gives back what came in.
 
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-
-from utils import compile_kernel
 
 CHUNK = 512  # pixels worked on at a time: a dozen buffers of 2 KiB stay in the first-level cache
 # Shares of red and blue in luma by matrix_coefficients of ITU-T H.273, table 4.
@@ -118,9 +117,9 @@ def apply_factor(
     factor = np.ascontiguousarray(factor, np.float32)
     steps = [(n - 1) / max(n * scale - 1, 1) for n in expected[1:]]
     numbers = np.array((*planes.levels(), *planes.shares, *steps), np.float32)
-    shape = (planes.height, planes.width, *planes.subsampling, planes.weave())
+    shape = (planes.height, planes.width, *planes.subsampling, int(planes.weave()))
     peak = (1 << planes.bits) - 1
-    kernel = compile_kernel(curve_rows, contract=True)
+    kernel = compiled(planes.arrays[0].dtype)
 
     def work(first: int, last: int) -> None:
         kernel(*planes.arrays, factor, shape, numbers, np.float32(peak), iterations, first, last)
@@ -131,6 +130,23 @@ def apply_factor(
     work(*spans[0])
     for other in others:
         other.result()
+
+
+@lru_cache(maxsize=2)
+def compiled(dtype: np.dtype):
+    """The kernel for uint8 or uint16 planes, from numba's cache where that can be written."""
+    import numba
+
+    pixel, real, whole = numba.from_dtype(dtype), numba.float32, numba.int64
+    shape = numba.types.UniTuple(whole, 5)
+    scalars = real, whole, whole, whole
+    signature = numba.void(*[pixel[:, ::1]] * 3, real[:, :, ::1], shape, real[::1], *scalars)
+    # "contract": a product and a sum may fuse, rounded once in place of twice.
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    try:
+        return numba.njit(signature, cache=True, **options)(curve_rows)
+    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
+        return numba.njit(signature, **options)(curve_rows)
 
 
 def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first, last):

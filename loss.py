@@ -11,7 +11,14 @@ NEIGHBOURS = [
     for dx in (-1, 0, 1)
     if (dy, dx) != (0, 0)
 ]
-CODE_WEIGHTS = {"tv": 1600.0, "spatial": 1.0, "colour": 5.0, "exposure": 10.0, "semantic": 0.1}
+CODE_WEIGHTS = {
+    "tv": 1600.0,
+    "spatial": 1.0,
+    "colour": 5.0,
+    "exposure": 10.0,
+    "semantic": 0.1,
+    "channel": 0.0,  # not the authors'
+}
 
 
 def region_means(image: Tensor, patch_size: int) -> Tensor:
@@ -49,9 +56,23 @@ def colour_loss(enhanced: Tensor) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(squared, 1), dim=1).mean()
 
 
-def exposure_loss(enhanced: Tensor, level: float = 0.6, patch_size: int = 16) -> Tensor:
-    """Pull every region's brightness to one level: mean (Y - E)^2 (released code)."""
+def exposure_loss(enhanced: Tensor, level: float | Tensor = 0.6, patch_size: int = 16) -> Tensor:
+    """Pull every region's brightness to one level: mean (Y - E)^2 (released code).
+
+    Args:
+        level: in [0, 1]; a tensor [B, 1, 1, 1] gives each image its own.
+    """
     return (region_means(enhanced, patch_size) - level).square().mean()
+
+
+def brightness_to_keep(image: Tensor, level: float) -> Tensor:
+    """Each image's own exposure level [B, 1, 1, 1]: `level`, or its mean where that is higher."""
+    return image.mean((1, 2, 3), keepdim=True).clamp(min=level)
+
+
+def channel_loss(factor: Tensor) -> Tensor:
+    """Colours stay: the variance of the factor map [B, 3, H, W] over its channels."""
+    return (factor - factor.mean(1, keepdim=True)).square().mean()
 
 
 def total_variation_loss(factor: Tensor) -> Tensor:
@@ -78,6 +99,8 @@ class ZeroReferenceLoss(torch.nn.Module):
     Args:
         weights: name -> weight; a part whose weight is 0 is not computed.
         patch_size, exp_level: region of the spatial loss, target of the exposure loss.
+        exposure_patch: region of the exposure loss.
+        keep_bright: an image brighter than exp_level has its own brightness as the target.
         guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
     """
 
@@ -86,6 +109,8 @@ class ZeroReferenceLoss(torch.nn.Module):
         weights: dict[str, float] | None = None,
         patch_size: int = 4,
         exp_level: float = 0.6,
+        exposure_patch: int = 16,
+        keep_bright: bool = False,
         guide: torch.nn.Module | None = None,
     ):
         super().__init__()
@@ -96,15 +121,19 @@ class ZeroReferenceLoss(torch.nn.Module):
             self.weights["semantic"] = 0.0
         self.patch_size = patch_size
         self.exp_level = exp_level
+        self.exposure_patch = exposure_patch
+        self.keep_bright = keep_bright
         self.guide = guide
 
     def forward(self, image: Tensor, enhanced: Tensor, factor: Tensor) -> dict[str, Tensor]:
         """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
+        level = brightness_to_keep(image, self.exp_level) if self.keep_bright else self.exp_level
         parts = {
             "tv": lambda: total_variation_loss(factor),
             "spatial": lambda: spatial_loss(enhanced, image, self.patch_size),
             "colour": lambda: colour_loss(enhanced),
-            "exposure": lambda: exposure_loss(enhanced, self.exp_level),
+            "exposure": lambda: exposure_loss(enhanced, level, self.exposure_patch),
             "semantic": lambda: semantic_loss(self.guide(enhanced)),
+            "channel": lambda: channel_loss(factor),
         }
         return {name: w * parts[name]() for name, w in self.weights.items() if w}

@@ -109,6 +109,12 @@ def train_parser() -> argparse.ArgumentParser:
 
     optimiser = parser.add_argument_group("optimiser")
     optimiser.add_argument("--lr", type=RATE, default=1e-3, help="learning rate of Adam")
+    optimiser.add_argument(
+        "--schedule",
+        choices=("constant", "cosine"),
+        default="constant",
+        help="of the learning rate over the run",
+    )
     optimiser.add_argument("--weight_decay", type=AMOUNT, default=1e-3, help="L2 penalty of Adam")
     optimiser.add_argument(
         "--grad_clip_norm", type=RATE, default=0.1, help="largest norm of a step's gradient"
@@ -121,6 +127,20 @@ def train_parser() -> argparse.ArgumentParser:
     losses.add_argument("--exposure_weight", type=AMOUNT, default=10.0, help="brightness level")
     losses.add_argument(
         "--seg_weight", type=AMOUNT, default=0.1, help="semantic guide; 0 leaves it out altogether"
+    )
+    losses.add_argument(
+        "--channel_weight",
+        type=AMOUNT,
+        default=0.0,
+        help="one factor for all three colours (not the authors')",
+    )
+    losses.add_argument(
+        "--exposure_patch", type=SIZE, default=16, help="region of the exposure loss"
+    )
+    losses.add_argument(
+        "--keep_bright",
+        action="store_true",
+        help="images brighter than --exp_level aim at their own brightness",
     )
     losses.add_argument(
         "--seg_weights",
@@ -287,4 +307,110 @@ def benchmark_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="also draw PNG charts there (needs matplotlib)",
     )
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """NAME=FOLDER."""
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"expected NAME=FOLDER, not {text!r}")
+    return name, Path(folder)
+
+
+def evaluate_parser() -> argparse.ArgumentParser:
+    """Options of evaluate.py."""
+    parser = new_parser("Score folders of images: one method, or several side by side.")
+    parser.add_argument(
+        "--task",
+        choices=("quality", "segmentation"),
+        default="quality",
+        help="quality of the images, or what a frozen segmentation network makes of them",
+    )
+
+    data = parser.add_argument_group("images, matched by relative name without suffix")
+    data.add_argument("--result_dir", type=Path, help="one method's results, folder or file")
+    data.add_argument(
+        "--compare",
+        type=named_folder,
+        nargs="+",
+        default=(),
+        metavar="NAME=FOLDER",
+        help="several methods' results",
+    )
+    data.add_argument("--reference_dir", type=Path, help="what they should look like")
+    data.add_argument("--input_dir", type=Path, help="what they were made from")
+
+    protocol = parser.add_argument_group("protocol")
+    protocol.add_argument(
+        "--metrics",
+        nargs="+",
+        default=("auto",),
+        metavar="NAME",
+        help="auto: with references psnr ssim mae mse, without niqe brisque loe mean_luma "
+        "newly_clipped; all: whatever the folders allow; pyiqa:NAME: of IQA-PyTorch",
+    )
+    protocol.add_argument(
+        "--ssim", choices=("rgb", "luma"), default="rgb", help="luma has the Gaussian window"
+    )
+    protocol.add_argument(
+        "--niqe_colour",
+        choices=("studio", "studio_rounded", "full"),
+        default="studio",
+        help="luma in 16..235 as Python toolboxes, or 0..255 as the authors' release",
+    )
+    protocol.add_argument(
+        "--niqe_border", type=COUNT, default=0, help="pixels cut off each side for NIQE"
+    )
+    protocol.add_argument(
+        "--loe",
+        choices=("step", "100x100"),
+        default="step",
+        help="small versions for LOE: every n-th local maximum, or shrunk to 100x100",
+    )
+    protocol.add_argument(
+        "--gt_mean",
+        action="store_true",
+        help="rescale results to their reference's mean first; INFLATES scores, marked as such",
+    )
+    protocol.add_argument(
+        "--crop_to_match", action="store_true", help="crop different sizes to their common part"
+    )
+
+    segmentation = parser.add_argument_group("task segmentation")
+    segmentation.add_argument("--pred_dir", type=Path, help="predicted label maps")
+    segmentation.add_argument("--label_dir", type=Path, help="true label maps")
+    segmentation.add_argument("--num_classes", type=SIZE, help="classes are 0 to this less one")
+    segmentation.add_argument("--ignore_index", type=COUNT, help="label that does not count")
+    segmentation.add_argument("--class_names", nargs="+", metavar="NAME", help="for the table")
+    segmentation.add_argument(
+        "--seg_model",
+        type=Path,
+        help="network as .onnx or TorchScript .pt that predicts from --input_dir and the results",
+    )
+    segmentation.add_argument(
+        "--seg_normalise",
+        choices=("none", "imagenet"),
+        default="none",
+        help="what the network expects of values in [0, 1]",
+    )
+
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("text", "markdown", "csv", "json"),
+        default="text",
+        help="what is printed",
+    )
+    output.add_argument(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="write report.html, samples.png, scores.md, scores.csv and scores.json here",
+    )
+    output.add_argument("--samples", type=COUNT, default=4, help="images in samples.png")
+    output.add_argument("--sample_names", nargs="+", metavar="NAME", help="which, instead")
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--num_workers", type=COUNT, default=0, help="processes; 0: one per core")
+    run.add_argument("--device", default="auto", help="of pyiqa metrics and TorchScript networks")
     return parser

@@ -16,6 +16,8 @@ FORMAT_OF_SUFFIX = {
 }  # fmt: skip
 READ_ONLY_SUFFIXES = (".gif", ".ppm", ".pgm", ".pnm", ".heic", ".heif")
 IMAGE_SUFFIXES = frozenset((*FORMAT_OF_SUFFIX, *READ_ONLY_SUFFIXES))
+# Nothing else is tried: Pillow also knows types that run programs (EPS) or have no signature.
+READ_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "HEIF")
 SAVE_OPTIONS = {
     "JPEG": {"quality": 95},
     "PNG": {"compress_level": 1},  # five times as fast as the default, files 10-15 % larger
@@ -25,12 +27,16 @@ SAVE_OPTIONS = {
 }
 MAX_PIXELS = 300_000_000
 ORIENTATION, EXIF_IFD, GPS_IFD, ICC_PROFILE = 0x0112, 0x8769, 0x8825, 0x8773
+PHOTOMETRIC, CHANNELS, PLANAR, WHITE_IS_ZERO = 262, 277, 284, 0
 # TIFF tags that describe how pixels lie in the file, not the photograph.
 LAYOUT_TAGS = frozenset(
     (254, 255, 256, 257, 258, 259, 262, 263, 266, 273, 274, 277, 278, 279, 280, 281, 284, 292,
      293, 297, 301, 317, 318, 319, 320, 322, 323, 324, 325, 330, 338, 339, 340, 341, 347, 512,
      513, 514, 529, 530, 531, 532, 34675)
 )  # fmt: skip
+# XMP, IPTC and Photoshop's packets: no EXIF, and often longer than a JPEG's EXIF may be.
+PACKET_TAGS = frozenset((700, 33723, 34377, 37724))
+STRIP = 256  # rows converted at a time
 GRAY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -68,11 +74,12 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     """
     from PIL import Image, UnidentifiedImageError
 
-    register_heif()
+    heif = register_heif()
     Image.MAX_IMAGE_PIXELS = None  # our own limit, below, names the flag that raises it
     data = read_bytes(Path(path))
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        formats = READ_FORMATS if heif else READ_FORMATS[:-1]
+        with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
             if width * height > max_pixels:
                 raise ImageError(
@@ -83,9 +90,14 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     except (UnidentifiedImageError, ImageError) as error:
         if isinstance(error, ImageError):
             raise
-        raise ImageError("not an image that can be decoded; replace or remove it") from error
+        raise ImageError(
+            "not an image that can be decoded, or cut short; replace or remove it"
+        ) from error
+    except MemoryError as error:
+        raise ImageError("too large for this machine's memory; shrink it") from error
     except Exception as error:
-        raise ImageError(f"damaged or truncated ({error}); replace or remove it") from error
+        reason = " ".join(str(error).split())
+        raise ImageError(f"damaged or truncated ({reason}); replace or remove it") from error
 
 
 def read_bytes(path: Path) -> bytes:
@@ -98,34 +110,35 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"cannot be read ({error.strerror}); check its permissions") from error
 
 
-def register_heif() -> None:
-    """Let Pillow read HEIC where pillow-heif is installed."""
+def register_heif() -> bool:
+    """Let Pillow read HEIC where pillow-heif is installed, and say whether it is."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
-        return
+        return False
     register_heif_opener()
+    return True
 
 
 def decode(image, data: bytes) -> Photo:
     """A Photo from an opened Pillow image and the bytes it was opened from."""
-    frames = getattr(image, "n_frames", 1)
-    gray = image.mode in GRAY_MODES
+    # A phone's MPO is one photograph with previews behind it.
+    frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    deep = is_deep(image, data)
+    # Pillow calls a PNG of 16-bit gray with alpha RGBA; its header tells.
+    gray = image.mode in GRAY_MODES or (image.format == "PNG" and data[25] in (0, 4))
     if image.mode in ("F", "I"):
-        raise ImageError("32 bits per channel are not supported; save it with 8 or 16")
+        raise ImageError("32 bits per channel, or a PGM of 16, are not read; save a 16-bit PNG")
     icc = image.info.get("icc_profile")
     exif = exif_block(image)  # before the pixels: a TIFF's file is closed after them
-    # Pillow and OpenCV turn a TIFF upright themselves, and only a TIFF.
-    orientation = 1 if image.format == "TIFF" else image.getexif().get(ORIENTATION, 1)
-    if is_deep(image, data):
-        stack = decode_deep(data)
+    orientation = orientation_of(image)
+    if deep:
+        stack = decode_deep(image, data)
     else:
         if image.mode == "CMYK":
             image, icc = to_srgb(image, icc), None
         image.load()
-        alpha = image.has_transparency_data
-        stack = np.asarray(image.convert(("LA" if alpha else "L") if gray else
-                                         ("RGBA" if alpha else "RGB")))  # fmt: skip
+        stack = to_array(image, ("L" if gray else "RGB") + "A" * image.has_transparency_data)
     stack = upright(stack if stack.ndim == 3 else stack[..., None], orientation)
     has_alpha = stack.shape[2] in (2, 4)
     colours = stack[..., :-1] if has_alpha else stack
@@ -139,6 +152,16 @@ def decode(image, data: bytes) -> Photo:
     )
 
 
+def to_array(image, mode: str) -> np.ndarray:
+    """The pixels [H, W, C] in L, LA, RGB or RGBA; strip by strip, as whole copies take memory."""
+    width, height = image.size
+    stack = np.empty((height, width, len(mode)), np.uint8)
+    for top in range(0, height, STRIP):
+        strip = image.crop((0, top, width, min(top + STRIP, height))).convert(mode)
+        stack[top : top + STRIP] = np.asarray(strip).reshape(-1, width, len(mode))
+    return stack
+
+
 def is_deep(image, data: bytes) -> bool:
     """Whether the file has 16 bits per channel, which Pillow would cut to 8 in colour."""
     if image.format == "PNG":
@@ -148,10 +171,16 @@ def is_deep(image, data: bytes) -> bool:
     return image.mode.startswith("I;16")
 
 
-def decode_deep(data: bytes) -> np.ndarray:
-    """Decode 16 bits per channel with OpenCV: [H, W] or [H, W, 3 or 4], RGB order, uint16."""
+def decode_deep(image, data: bytes) -> np.ndarray:
+    """Decode 16 bits per channel with OpenCV: [H, W] or [H, W, 2 to 4], RGB order, uint16.
+
+    What OpenCV passes over is seen to here: planes apart, white as zero, a level that is clear.
+    """
     import cv2
 
+    tags = image.tag_v2 if image.format == "TIFF" else {}
+    if tags.get(PLANAR, 1) != 1 and tags.get(CHANNELS, 1) > 1:
+        raise ImageError("16 bits with a plane for each channel are not read; save it interleaved")
     stack = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if stack is None:
         raise ImageError("damaged, or of a 16-bit kind that OpenCV cannot decode; save it anew")
@@ -159,6 +188,11 @@ def decode_deep(data: bytes) -> np.ndarray:
         stack = cv2.cvtColor(
             stack, cv2.COLOR_BGRA2RGBA if stack.shape[2] == 4 else cv2.COLOR_BGR2RGB
         )
+    if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:
+        stack = 65535 - stack
+    if stack.ndim == 2 and "transparency" in image.info:
+        opaque = np.where(stack == image.info["transparency"], 0, 65535)
+        stack = np.dstack((stack, opaque.astype(np.uint16)))
     return stack
 
 
@@ -186,6 +220,16 @@ def upright(stack: np.ndarray, orientation: int) -> np.ndarray:
     return stack
 
 
+def orientation_of(image) -> int:
+    """The EXIF orientation that is still to be applied; 1, upright, where there is none."""
+    if image.format == "TIFF":  # Pillow and OpenCV turn a TIFF upright themselves, and only it
+        return 1
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF is no reason to refuse a photograph
+        return 1
+
+
 def exif_block(image) -> bytes | None:
     """The image's EXIF without orientation and layout, or None; damaged EXIF is dropped."""
     from PIL import Image
@@ -193,14 +237,19 @@ def exif_block(image) -> bytes | None:
     try:
         source, kept = image.getexif(), Image.Exif()
         for tag, value in source.items():
-            if tag not in LAYOUT_TAGS and tag not in (EXIF_IFD, GPS_IFD):
-                kept[tag] = value
+            if tag not in LAYOUT_TAGS | PACKET_TAGS | {EXIF_IFD, GPS_IFD}:
+                kept[tag] = as_stored(value)
         for part in (EXIF_IFD, GPS_IFD):
             if values := source.get_ifd(part):
-                kept[part] = values
+                kept[part] = {tag: as_stored(value) for tag, value in values.items()}
         return kept.tobytes() if len(kept) else None
     except Exception:
         return None
+
+
+def as_stored(value):
+    """Text as the bytes it was in the file: Pillow reads Latin-1 but writes only ASCII."""
+    return value.encode("latin-1") if isinstance(value, str) and not value.isascii() else value
 
 
 def output_name(name: str | Path, format: str | None = None) -> Path:
@@ -260,7 +309,10 @@ def encode_deep_png(photo: Photo) -> bytes:
     order = photo.pixels[..., None] if photo.pixels.ndim == 2 else photo.pixels[..., ::-1]
     if photo.alpha is not None:
         order = np.dstack((order, photo.alpha))
-    _, encoded = cv2.imencode(".png", np.ascontiguousarray(order), [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    written, encoded = cv2.imencode(".png", np.ascontiguousarray(order), options)
+    if not written:
+        raise ImageError("too large for a 16-bit PNG; choose --format tif")
     data = encoded.tobytes()
     chunks = b""
     if photo.icc:
@@ -294,7 +346,9 @@ def encode_tiff(photo: Photo) -> bytes:
         exif = Image.Exif()
         exif.load(photo.exif)
         for tag, value in exif.items():
-            directory[tag] = exif.get_ifd(tag) if tag in (EXIF_IFD, GPS_IFD) else value
+            if tag in (EXIF_IFD, GPS_IFD):
+                value = {key: as_stored(part) for key, part in exif.get_ifd(tag).items()}
+            directory[tag] = as_stored(value)
     bits = (8 * stack.itemsize,) * channels
     directory.update({256: width, 257: height, 258: bits, 259: 8, 262: photometric, 273: 0,
                       277: channels, 278: height, 279: len(body), 284: 1})  # fmt: skip

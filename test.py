@@ -56,8 +56,9 @@ class Tester:
             raise UserError(f"{self.target} would be overwritten; choose another --test_dir")
         self.folder = folder
         make_writable(self.target)
-        self.rank, self.processes = process_of_launch()
-        self.enhancer = build_enhancer(options)
+        device = choose_device(options.device)
+        self.rank, self.processes, own_device = process_of_launch(device)
+        self.enhancer = build_enhancer(options, own_device if options.device == "auto" else device)
         self.workers = 1 if options.reference else count_cores()
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
@@ -82,7 +83,10 @@ class Tester:
                         for task in islice(tasks, 1):
                             running[pool.submit(self.enhance, *task)] = task[0]
             except KeyboardInterrupt:
-                pool.shutdown(cancel_futures=True)
+                pool.shutdown(cancel_futures=True)  # what is at work is finished
+                for future, path in running.items():
+                    if not future.cancelled():
+                        self.collect(path, future)
                 print(f"\n{self.written} images are done; --skip_existing goes on", file=sys.stderr)
                 raise
         return self.close(time.perf_counter() - start)
@@ -90,38 +94,58 @@ class Tester:
     def tasks(self) -> Iterator[tuple[Path, Path]]:
         """(input, output) of every image that is this process's to do."""
         claimed: dict[Path, Path] = {}
-        for path in find_files(self.source, IMAGE_SUFFIXES, skip=self.target):
-            name = output_name(path.relative_to(self.folder), self.options.format)
+        for path in find_files(self.source, IMAGE_SUFFIXES, self.target, self.note_folder):
+            own_name = path.relative_to(self.folder)
+            name = output_name(own_name, self.options.format)
             # Inputs with one output fall to one process, whatever order each finds them in.
             if zlib.crc32(os.fsencode(name)) % self.processes != self.rank:
                 continue
-            if name in claimed:
-                self.failures.append((path, f"{name} is already the output of {claimed[name]}"))
-                continue
-            claimed[name] = path
+            if name != own_name:  # another may have this name: by right, or found before
+                if self.source.is_dir() and (self.folder / name).is_file():
+                    claimed.setdefault(name, self.folder / name)
+                if name in claimed:
+                    self.failures.append((path, f"{name} is already the output of {claimed[name]}"))
+                    continue
+                claimed[name] = path
             target = self.target / name
             if self.options.skip_existing and target.exists():
                 self.skipped += 1
                 continue
+            if self.is_input(target):
+                self.failures.append((path, f"{target} is among the inputs; choose --test_dir"))
+                continue
             yield path, target
+
+    def is_input(self, target: Path) -> bool:
+        """Whether writing it would replace what may be an input: folders can lie in one another."""
+        if not target.exists():
+            return False
+        parent, source, out = (p.resolve() for p in (target.parent, self.source, self.target))
+        not_searched = out.is_relative_to(source) and parent.is_relative_to(out)
+        return parent.is_relative_to(source) and not not_searched
+
+    def note_folder(self, folder: Path, error: OSError) -> None:
+        """Name a folder that cannot be searched, once."""
+        if self.rank == 0:
+            self.failures.append((folder, f"cannot be searched ({error.strerror})"))
 
     def count(self, bar: tqdm) -> None:
         """Find out how many images there are while the first are being enhanced."""
-        total = sum(1 for _ in find_files(self.source, IMAGE_SUFFIXES, skip=self.target))
-        bar.total = total // self.processes
+        found = find_files(self.source, IMAGE_SUFFIXES, self.target, lambda *_: None)
+        bar.total = sum(1 for _ in found) // self.processes
 
     def enhance(self, path: Path, target: Path) -> Photo:
         """One image, from file to file."""
         photo = read_photo(path, round(self.options.max_megapixels * 1e6))
         if self.options.paper_crop:
             photo = crop_to_multiple(photo, self.options.scale_factor)
-        bright = photo.with_pixels(self.enhancer(photo.pixels))
-        content = encode_photo(bright, target.suffix)
+        photo = photo.with_pixels(self.enhancer(photo.pixels))  # lets go of the dark pixels
+        content = encode_photo(photo, target.suffix)
         try:
             write_whole(target, lambda temporary: temporary.write_bytes(content))
         except OSError as error:
             raise ImageError(f"{target} cannot be written ({error.strerror})") from error
-        return bright
+        return photo
 
     def collect(self, path: Path, future: Future) -> None:
         """Take account of one image."""
@@ -129,6 +153,9 @@ class Tester:
             photo = future.result()
         except ImageError as error:
             self.failures.append((path, str(error)))
+            return
+        except Exception as error:  # whatever one image does, the others are enhanced
+            self.failures.append((path, f"{type(error).__name__}: {error}"))
             return
         self.written += 1
         self.pixels += photo.pixels.shape[0] * photo.pixels.shape[1]
@@ -145,9 +172,9 @@ class Tester:
             counts = [sum(column) for column in zip(*(c for c, _ in gathered), strict=True)]
             failures = [failure for _, part in gathered for failure in part]
         written, skipped, pixels, animations = counts
-        if not (written or skipped or failures):
-            raise no_images(self.source)
         if self.rank == 0:
+            if not (written or skipped or failures):
+                raise no_images(self.source)
             line = f"enhanced {written} {'image' if written == 1 else 'images'} in {seconds:.1f} s"
             line += (
                 f" ({written / seconds:.1f} images/s, {pixels / seconds / 1e6:.1f} megapixels/s)"
@@ -156,14 +183,14 @@ class Tester:
             if skipped:
                 print(f"{skipped} were already there")
             if animations:
-                print(f"{animations} were animations, of which the first frame was taken")
+                print(f"of {animations} with several frames or pages, the first was taken")
             for path, reason in failures:
                 print(f"not enhanced: {path}: {reason}", file=sys.stderr)
-        return 1 if failures else 0
+        return 0 if not failures and (written or skipped) else 1
 
 
-def build_enhancer(options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
-    """What turns an image into a brighter one."""
+def build_enhancer(options: Namespace, device) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns an image into a brighter one, on a torch.device."""
     if options.reference:
         weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
         return Reference(load_model(weights, scale, kind, options.iterations))
@@ -172,7 +199,7 @@ def build_enhancer(options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
         options.scale_factor,
         options.iterations,
         options.strength,
-        choose_device(options.device),
+        device,
         options.conv_type,
         threads=1,  # the images share the cores
     )
@@ -191,14 +218,15 @@ def make_writable(folder: Path) -> None:
         ) from error
 
 
-def process_of_launch() -> tuple[int, int]:
-    """This process's number and how many there are, under accelerate launch or torchrun."""
+def process_of_launch(device) -> tuple[int, int, object]:
+    """This process's number, how many there are, and its own torch.device of the given type."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return 0, 1
+        return 0, 1, device
     from accelerate import PartialState
 
-    state = PartialState(cpu=None)
-    return state.process_index, state.num_processes
+    # Told nothing and finding no GPU, it would take torchrun's processes for single ones.
+    state = PartialState(cpu=device.type == "cpu")
+    return state.process_index, state.num_processes, state.device
 
 
 def crop_to_multiple(photo: Photo, scale: int) -> Photo:

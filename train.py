@@ -4,6 +4,7 @@ python train.py --lowlight_images_path data/train_data --snapshots_folder weight
 python train.py --load_pretrain True --pretrain_dir weight/Epoch99.pth
 """
 
+import math
 import signal
 import sys
 import time
@@ -75,7 +76,7 @@ class Trainer:
         if state:
             self.optimizer.load_state_dict(state["optimizer"])
             for group in self.optimizer.param_groups:  # today's options, not the state's
-                group.update(lr=options.lr, weight_decay=options.weight_decay)
+                group["weight_decay"] = options.weight_decay
             torch.set_rng_state(state["random"])
         self.data = LowLightImages(
             options.lowlight_images_path, options.image_size, options.darken, self.seed
@@ -93,9 +94,12 @@ class Trainer:
                 "colour": options.colour_weight,
                 "exposure": options.exposure_weight,
                 "semantic": options.seg_weight,
+                "channel": options.channel_weight,
             },
             options.patch_size,
             options.exp_level,
+            options.exposure_patch,
+            options.keep_bright,
             guide,
         ).to(self.device)
 
@@ -191,6 +195,7 @@ class Trainer:
             disable=None,
         ) as bar:
             for image, gain in bar:
+                self.set_learning_rate(steps)
                 parts = self.train_step(image, gain)
                 images += len(image)
                 position.step += 1
@@ -210,6 +215,16 @@ class Trainer:
         position.epoch, position.step = position.epoch + 1, 0
         self.snapshot(position.epoch - 1)
         return images
+
+    def set_learning_rate(self, steps: int) -> None:
+        """The schedule's rate at this position; `steps` are in an epoch."""
+        options, position = self.options, self.position
+        rate = options.lr
+        if options.schedule == "cosine":
+            done = (position.epoch - position.first_epoch) * steps + position.step
+            rate *= 0.5 * (1 + math.cos(math.pi * done / (options.num_epochs * steps)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def train_step(self, image: torch.Tensor, gain: torch.Tensor) -> dict[str, float]:
         """One step on uint8 [B, 3, S, S] and gains [B]; returns the total and its parts."""

@@ -1,13 +1,14 @@
-"""Folders on disk, whole-file writes, device, kernels, threads and a script's way out."""
+"""Folders on disk, whole-file writes, device, threads and a script's way out."""
 
 import hashlib
+import io
 import os
 import queue
+import secrets
 import sys
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 
@@ -21,6 +22,8 @@ def run_script(main: Callable[[], int | None], *user_errors: type[Exception]) ->
     UserError, OSError and `user_errors` end in their sentence and exit code 1, Ctrl-C in 130.
     """
     script = Path(sys.argv[0]).name
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold any character
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
     except (UserError, OSError, *user_errors) as error:
@@ -32,11 +35,18 @@ def run_script(main: Callable[[], int | None], *user_errors: type[Exception]) ->
     sys.exit(code)
 
 
-def find_files(root: Path, suffixes: Collection[str], skip: Path | None = None) -> Iterator[Path]:
+def find_files(
+    root: Path,
+    suffixes: Collection[str],
+    skip: Path | None = None,
+    on_error: Callable[[Path, OSError], object] | None = None,
+) -> Iterator[Path]:
     """Yield the files under `root` whose lower-case suffix is one of `suffixes`, as they are found.
 
-    Goes folder by folder, names in order; follows links to folders, each folder once; leaves out
-    hidden names and the folder `skip`. If `root` is a file, yields it, whatever its name.
+    Goes folder by folder, in the order the disk lists a folder; follows links to folders, each
+    folder once; leaves out hidden names and the folder `skip`. If `root` is a file, yields it,
+    whatever its name. A folder that cannot be read goes to `on_error` and the search goes on;
+    without it the OSError is raised.
     """
     if root.is_file():
         yield root
@@ -47,19 +57,32 @@ def find_files(root: Path, suffixes: Collection[str], skip: Path | None = None) 
     folders = [root]
     while folders:
         folder = folders.pop()
-        if identity(folder) in seen:
-            continue
-        seen.add(identity(folder))
         below = []
-        with os.scandir(folder) as listing:
-            for entry in sorted(listing, key=lambda entry: entry.name):
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    below.append(Path(entry.path))
-                elif os.path.splitext(entry.name)[1].lower() in suffixes:
-                    yield Path(entry.path)
-        folders.extend(reversed(below))
+        try:
+            if identity(folder) in seen:
+                continue
+            seen.add(identity(folder))
+            with os.scandir(folder) as listing:
+                for entry in listing:
+                    if entry.name.startswith("."):
+                        continue
+                    if is_folder(entry):
+                        below.append(Path(entry.path))
+                    elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                        yield Path(entry.path)
+        except OSError as error:
+            if on_error is None:
+                raise
+            on_error(folder, error)
+        folders.extend(sorted(below, reverse=True))
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether it is a folder or a link to one; a link that leads nowhere or in a ring is not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def identity(folder: Path) -> tuple[int, int]:
@@ -77,7 +100,7 @@ def no_images(root: Path) -> UserError:
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it: all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name[:100]}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # short, and no other writer's
     try:
         write(temporary)
         os.replace(temporary, path)
@@ -110,23 +133,6 @@ def choose_device(name: str = "auto"):
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device {name} is not available here; try --device cpu") from error
     return device
-
-
-@lru_cache(maxsize=8)
-def compile_kernel(function: Callable, contract: bool = False) -> Callable:
-    """Compile a loop with numba, free of the interpreter's lock; from its cache on disk if it can.
-
-    contract: let multiplications and additions fuse, which rounds once in place of twice.
-    """
-    import numba
-
-    options = {"nogil": True, "error_model": "numpy"}
-    if contract:
-        options["fastmath"] = {"contract"}
-    try:
-        return numba.njit(function, cache=True, **options)
-    except RuntimeError:  # no folder for the cache can be written
-        return numba.njit(function, **options)
 
 
 def ahead(items: Iterable, depth: int) -> Generator:

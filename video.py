@@ -30,7 +30,7 @@ from encoding import (
 from enhancer import Enhancer
 from movie import Picture, Reader, convert, probe
 from smoothing import FactorSmoother
-from utils import UserError, ahead, write_whole
+from utils import UserError, ahead, count_cores, write_whole
 
 AHEAD = 6  # frames and packets that a thread may be ahead of the next one
 
@@ -125,7 +125,7 @@ def enhance_frames(
 
     smooth = FactorSmoother(smoothing)
     shares = curve_yuv.shares_of_matrix(picture.matrix, picture.height)
-    bands = max(len(os.sched_getaffinity(0)) // 2, 1)
+    bands = max(count_cores() // 2, 1)
     scale = enhancer.scale_factor
     with closing(items), ThreadPoolExecutor(bands) as pool:
         for item in items:

@@ -217,7 +217,7 @@ def test_interrupted(weights, long_clip, tmp_path, keep):
     ]  # fmt: skip
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     limit = time.monotonic() + 60
-    while not (files := list(tmp_path.glob(".out.mp4.*"))) or files[0].stat().st_size < 1000:
+    while not (files := list(tmp_path.glob(".*.tmp"))) or files[0].stat().st_size < 1000:
         assert process.poll() is None and time.monotonic() < limit
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)

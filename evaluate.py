@@ -1,0 +1,283 @@
+"""Check the numbers: quality of enhanced images, and what a segmentation network makes of them.
+
+python evaluate.py --result_dir test_output/LOL --reference_dir data/LOL/high
+python evaluate.py --compare ours=out/sgz zero_dce=out/zero --input_dir data/dark --report report
+python evaluate.py --task segmentation --seg_model net.onnx --label_dir data/labels \
+    --num_classes 11 --ignore_index 11 --input_dir data/dusk --result_dir out/dusk
+"""
+
+import sys
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+import metrics
+import naturalness
+import report
+import scoring
+from option import evaluate_parser
+from photo import ImageError, Photo, encode_photo
+from report import Column, Results
+from scoring import INPUT, REFERENCE, Protocol
+from utils import UserError, run_script, write_whole
+
+
+def main() -> int:
+    args = evaluate_parser().parse_args()
+    if args.task == "segmentation":
+        results, paths = score_segmentation(args)
+    else:
+        results, paths = score_quality(args)
+    for line in (*results.failures, *results.notes, *results.undefined_notes()):
+        print(f"evaluate.py: {line}", file=sys.stderr)
+    if not results.images():
+        raise UserError("no image could be scored")
+    print(render(results, args.format))
+    if args.report:
+        write_report(results, paths, args)
+    if results.failures:
+        count = len(results.failures)
+        print(f"evaluate.py: {count} left out of every mean, see above", file=sys.stderr)
+    return 1 if results.failures else 0
+
+
+def named_methods(args) -> dict[str, Path]:
+    """Methods and their folders from --result_dir and --compare."""
+    pairs = [*args.compare]
+    if args.result_dir:
+        pairs.insert(0, (args.result_dir.resolve().name, args.result_dir))
+    methods = dict(pairs)
+    if len(methods) < len(pairs) or {INPUT, REFERENCE} & set(methods):
+        raise UserError(
+            f"methods need names of their own, other than {INPUT} and {REFERENCE}: "
+            f"{', '.join(name for name, _ in pairs)}; use --compare NAME=FOLDER"
+        )
+    return methods
+
+
+def choose_metrics(args) -> list[str]:
+    """The keys of the metrics to compute.
+
+    Raises:
+        UserError: one asked for by name needs a folder or package that is not there.
+    """
+    given = {"": True, INPUT: args.input_dir, REFERENCE: args.reference_dir}
+    keys = []
+    for word in args.metrics:
+        if word in ("auto", "all"):
+            skip_blind = word == "auto" and args.reference_dir
+            keys += [
+                key
+                for key, measure in scoring.MEASURES.items()
+                if given[measure.against] and not (skip_blind and measure.against != REFERENCE)
+            ]
+            continue
+        for key in filter(None, word.split(",")):
+            against = scoring.measure_of(key, args.device).against
+            if not given[against]:
+                raise UserError(f"{key} needs --{against}_dir")
+            if key == "brisque":
+                naturalness.brisque_model()
+            keys.append(key)
+    return list(dict.fromkeys(keys))
+
+
+def score_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
+    """Task quality: the results, and the matched paths by image name and role."""
+    methods = named_methods(args)
+    if not methods:
+        raise UserError("nothing to score; give --result_dir FOLDER or --compare NAME=FOLDER …")
+    if args.gt_mean and not args.reference_dir:
+        raise UserError("--gt_mean needs --reference_dir")
+    folders = dict(methods)
+    if args.input_dir:
+        folders = {INPUT: args.input_dir, **folders}
+    if args.reference_dir:
+        folders[REFERENCE] = args.reference_dir
+    keys = choose_metrics(args)
+    paths, notes = scoring.match(folders)
+    if "brisque" in keys and "brisque" not in args.metrics:
+        try:
+            naturalness.brisque_model()
+        except naturalness.BrisqueError as error:
+            keys.remove("brisque")
+            notes.append(f"no BRISQUE: {error}")
+    protocol = Protocol(
+        args.ssim,
+        args.niqe_colour,
+        args.niqe_border,
+        args.loe,
+        args.gt_mean,
+        args.crop_to_match,
+        args.device,
+    )
+    slow = any(key.startswith("pyiqa:") for key in keys)  # a network per process is too much
+    tasks = [(name, roles, tuple(keys), protocol) for name, roles in paths.items()]
+    workers = 1 if slow else args.num_workers
+    scored = [*progress(scoring.run_all(scoring.score_image, tasks, workers), len(tasks))]
+    columns = [mark(scoring.measure_of(key, args.device), protocol) for key in keys]
+    order = [role for role in folders if role != REFERENCE]
+    results = Results(
+        columns,
+        {role: {s.name: s.scores[role] for s in scored if s.scores} for role in order},
+        INPUT if args.input_dir else None,
+        protocol.describe(keys),
+        [failure for s in scored for failure in s.failures],
+        notes + gather_remarks(scored),
+    )
+    return results, paths
+
+
+def mark(measure: scoring.Measure, protocol: Protocol) -> Column:
+    """The metric's column, marked where --gt_mean inflates it."""
+    if protocol.gt_mean and measure.against == REFERENCE:
+        return replace(measure.column, label=f"{measure.column.label} (GT mean)")
+    return measure.column
+
+
+def gather_remarks(scored: list[scoring.Scored]) -> list[str]:
+    """Each remark once, with the images it is about."""
+    about: dict[str, list[str]] = {}
+    for one in scored:
+        for remark in one.remarks:
+            about.setdefault(remark, []).append(one.name)
+    shown = scoring.SHOWN
+    return [
+        f"{remark}: {', '.join(names[:shown])}{', …' if len(names) > shown else ''}"
+        for remark, names in sorted(about.items())
+    ]
+
+
+def score_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
+    """Task segmentation: accuracy and IoU of each class over all pixels; their means are mPA, mIoU.
+
+    The matched paths are empty unless the figure can show images.
+    """
+    if not args.label_dir or not args.num_classes:
+        raise UserError("--task segmentation needs --label_dir FOLDER and --num_classes N")
+    folders = named_methods(args)
+    if args.seg_model and args.input_dir:
+        folders = {INPUT: args.input_dir, **folders}
+    if args.pred_dir:
+        if args.seg_model:
+            raise UserError("give --pred_dir or --seg_model, not both")
+        folders["prediction"] = args.pred_dir
+    if not folders:
+        raise UserError("nothing to score; give --pred_dir, or --seg_model with --input_dir")
+    names = args.class_names or [f"class {number}" for number in range(args.num_classes)]
+    if len(set(names)) != args.num_classes:
+        raise UserError(f"{args.num_classes} classes need as many different --class_names")
+    segment = None
+    if args.seg_model:
+        segment = scoring.load_segmenter(args.seg_model, args.seg_normalise, args.device)
+    paths, notes = scoring.match({**folders, REFERENCE: args.label_dir})
+    total = {role: np.zeros((args.num_classes,) * 2, np.int64) for role in folders}
+    failures = []
+    for name, roles in progress(paths.items()):
+        try:
+            counts = scoring.count_classes(roles, args.num_classes, args.ignore_index, segment)
+        except ImageError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        for role, matrix in counts.items():
+            total[role] += matrix
+    if len(failures) == len(paths):
+        raise UserError(f"no image could be scored; the first: {failures[0]}")
+    scores: dict[str, dict] = {}
+    for role, matrix in total.items():
+        accuracy, overlap = metrics.class_scores(matrix)
+        rows = zip(names, accuracy, overlap, strict=True)
+        scores[role] = {n: {"pa": 100 * float(a), "iou": 100 * float(b)} for n, a, b in rows}
+    ignored = "none" if args.ignore_index is None else args.ignore_index
+    protocol = [
+        f"One confusion matrix per method over all pixels of {len(paths) - len(failures)} images; "
+        f"ignored label: {ignored}. mPA and mIoU are means over the classes."
+    ]
+    if segment:
+        protocol.append(f"Predicted by {args.seg_model.name}, frozen, from each method's images.")
+    columns = [Column("pa", "PA %", 1, 2), Column("iou", "IoU %", 1, 2)]
+    # The input competes: whether enhancement helps is the question.
+    results = Results(columns, scores, None, protocol, failures, notes, unit="class")
+    return results, {n: roles for n, roles in paths.items() if segment}
+
+
+def progress(items, total: int | None = None):
+    """A progress bar on the terminal, none where there is no terminal."""
+    return tqdm(items, total=total, unit="image", disable=None, leave=False)
+
+
+def render(results: Results, form: str) -> str:
+    """The results in one of the printed forms."""
+    if form == "text":
+        return report.text_table(results, bold=sys.stdout.isatty())
+    forms = {
+        "markdown": report.markdown_table,
+        "csv": report.csv_table,
+        "json": report.json_document,
+    }
+    return forms[form](results).rstrip("\n")
+
+
+def write_report(results: Results, paths: dict[str, dict[str, Path]], args) -> None:
+    """report.html, samples.png and the tables into the folder --report."""
+    files = {
+        "scores.md": report.markdown_table(results) + "\n",
+        "scores.csv": report.csv_table(results),
+        "scores.json": report.json_document(results) + "\n",
+    }
+    figure = sample_figure(results, paths, args)
+    inline = figure and encode_photo(figure, ".jpg")
+    title = "Segmentation" if args.task == "segmentation" else "Image quality"
+    files["report.html"] = report.html_page(
+        results, f"{title}: {', '.join(results.scores)}", inline
+    )
+    for name, text in files.items():
+        write_whole(args.report / name, lambda path, text=text: path.write_text(text, "utf-8"))
+    if figure:
+        write_whole(
+            args.report / "samples.png", lambda path: path.write_bytes(encode_photo(figure, ".png"))
+        )
+    print(f"evaluate.py: wrote {args.report / 'report.html'}", file=sys.stderr)
+
+
+def sample_figure(results: Results, paths: dict[str, dict[str, Path]], args) -> Photo | None:
+    """The picture grid: the images named, or some spread evenly over all."""
+    usable = [name for name in paths if results.unit != "image" or name in results.images()]
+    chosen = args.sample_names or []
+    if unknown := [name for name in chosen if name not in usable]:
+        raise UserError(f"--sample_names: no scored image {', '.join(unknown)} (give no suffix)")
+    if not chosen and usable and args.samples:
+        places = np.linspace(0, len(usable) - 1, min(args.samples, len(usable)))
+        chosen = [usable[round(place)] for place in places]
+    rows = []
+    for name in chosen:
+        scored = scoring.Scored(name)
+        shown = {r: p for r, p in paths[name].items() if results.unit == "image" or r != REFERENCE}
+        pictures = scoring.read_matched(shown, args.crop_to_match, scored)
+        if scored.failures:
+            continue
+        rows.append((name, pictures, captions(results, name)))
+    if not rows:
+        return None
+    return Photo(report.picture_grid(rows))
+
+
+def captions(results: Results, name: str) -> dict[str, str]:
+    """What stands under an image of each method: its name, or its first two scores."""
+    lines = {INPUT: name, REFERENCE: name}
+    for method, images in results.scores.items():
+        known = [
+            f"{column.label} {column.show(images[name][column.key])}"
+            for column in results.columns[:2]
+            if column.key in images.get(name, {})
+        ]
+        if known:
+            lines[method] = "  ".join(known)
+    return lines
+
+
+if __name__ == "__main__":
+    run_script(main, ImageError, naturalness.BrisqueError, BrokenProcessPool)

@@ -1,0 +1,172 @@
+"""The rules of the house, read from the source: layers, quiet imports, honest docstrings."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = {
+    0: ("option", "utils", "photo"),
+    1: ("model", "segmentation", "loss", "dataloader", "curve", "metrics", "naturalness", "report",
+        "curve_yuv", "encoding", "movie", "smoothing"),
+    2: ("enhancer", "video", "scoring"),
+}  # fmt: skip
+FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
+SCRIPTS_FLOOR = 3  # every other file
+WITHIN_A_FLOOR = {("video", "enhancer")}
+PACKAGE_OF = {
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "scipy": "scikit-image",  # which needs it
+    "skimage": "scikit-image",
+}
+OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "pyiqa"}  # missing, what needs it says so
+
+SOURCES = sorted(
+    path
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("demo/*.py"), *ROOT.glob("data/*.py")]
+    if not path.name.startswith(".")
+)
+MODULES = {path.stem for path in ROOT.glob("*.py")}
+SCRIPTS = [path for path in SOURCES if '__name__ == "__main__"' in path.read_text()]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports_of(path: Path, everywhere: bool = True) -> set[str]:
+    """The top-level names that a file imports: anywhere, or only when it is imported."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if everywhere else iter(tree.body)
+    names = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports by a relative name"
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_imports_go_down_the_floors(path):
+    floor = FLOOR_OF.get(path.stem, SCRIPTS_FLOOR)
+    for name in imports_of(path) & MODULES:
+        below = FLOOR_OF.get(name, SCRIPTS_FLOOR) < floor
+        assert below or (path.stem, name) in WITHIN_A_FLOOR, f"{path.stem} imports {name}"
+    if path.stem == "model":
+        assert not imports_of(path) & MODULES  # liftable as one file
+    if floor < SCRIPTS_FLOOR and path.stem != "option":
+        assert "argparse" not in imports_of(path)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_every_package_is_asked_for(path):
+    text = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-dev.txt").read_text()
+    asked = {re.split(r"[<>=~!\[ ]", line)[0].lower() for line in text.splitlines()}
+    for name in imports_of(path) - MODULES - OPTIONAL - set(sys.stdlib_module_names):
+        assert PACKAGE_OF.get(name, name) in asked, f"{path.name} imports {name}"
+
+
+IMPORT_EACH = """
+import contextlib, io, json, os, random, runpy, sys, threading
+import cv2, numpy, torch  # cv2 sets LD_LIBRARY_PATH
+
+def state():
+    rng = random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    torch_state = (torch.get_num_threads(), torch.is_grad_enabled(), torch.get_default_dtype(),
+                   torch.backends.cudnn.benchmark, torch.cuda.is_initialized())
+    return repr((rng, torch_state, dict(os.environ), os.getcwd(), threading.active_count()))
+
+sys.argv = ["imported", "--not-an-option"]
+troubles = {}
+for path in json.load(sys.stdin):
+    before, out = state(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+            runpy.run_path(path, run_name="imported")
+    except BaseException as error:
+        troubles[path] = repr(error)
+        continue
+    if out.getvalue() or state() != before or sys.argv != ["imported", "--not-an-option"]:
+        troubles[path] = f"says {out.getvalue()!r} or leaves something changed"
+print(json.dumps(troubles))
+"""
+
+
+def run_python(code: str, *arguments, **options) -> str:
+    """What a fresh interpreter prints on standard output; its errors must be silent."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_importing_does_nothing(tmp_path):
+    before = {path: path.stat().st_mtime_ns for path in ROOT.iterdir()}
+    troubles = json.loads(run_python(IMPORT_EACH, input=json.dumps([str(p) for p in SOURCES])))
+    assert troubles == {}
+    after = {path: path.stat().st_mtime_ns for path in ROOT.iterdir()}
+    assert {p for p in after if after[p] != before.get(p)} <= {ROOT / "__pycache__"}
+
+
+ENHANCE = """
+import runpy, sys
+weight, source, target = sys.argv[1:]
+sys.argv = ["test.py"]
+runpy.run_path("test.py", run_name="imported")
+print(*sys.modules)
+sys.argv += ["--weight_dir", weight, "--input_dir", source, "--test_dir", target]
+try:
+    runpy.run_path("test.py", run_name="__main__")
+except SystemExit as leaving:
+    assert leaving.code == 0
+print(*sys.modules)
+"""
+
+
+def test_enhancing_loads_nothing_heavy(weight, tmp_path):
+    source = ROOT / "data/test_data/lowCUT/cat.png"
+    lines = run_python(ENHANCE, weight, source, tmp_path / "out").splitlines()
+    imported, enhanced = lines[0].split(), lines[-1].split()
+    never = {"torchvision", "av", "gradio", "matplotlib", "skimage", "accelerate", "pandas"}
+    assert not never & set(enhanced)
+    assert not {"onnx", "numba", "cv2", "onnxruntime"} & set(imported)  # only once it is needed
+    assert (tmp_path / "out/cat.png").is_file()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_every_file_says_what_it_is(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree), f"{path} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            assert all(alias.name != "*" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=named)
+def test_a_scripts_docstring_is_a_command(path):
+    text = ast.get_docstring(ast.parse(path.read_text()))
+    commands = re.findall(r"^\s*(?:\$ )?python (\S+\.py)", text, re.MULTILINE)
+    assert named(path) in commands, f"{path} shows no command that runs it"
+    for command in commands:
+        assert (ROOT / command).is_file(), f"{path} names {command}"
+    known = (ROOT / "option.py").read_text() + path.read_text().replace(text, "")
+    for flag in re.findall(r"--\w+", text):
+        assert f'"{flag}"' in known, f"{path} shows {flag}"
+
+
+def test_test_py_is_imported_by_nothing():
+    for path in [*SOURCES, *(ROOT / "tests").glob("*.py")]:
+        assert "test" not in imports_of(path)
