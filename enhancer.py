@@ -90,6 +90,11 @@ class Enhancer:
         stack = self.path.upload(as_stack(image))
         return self.path.download(self.path.factor(stack, self.scale_factor))
 
+    def factor_of_small(self, small: np.ndarray) -> np.ndarray:
+        """The map [3, h, w], times strength, of a picture [h, w, 3] shrunk by the caller."""
+        stack = self.path.upload(as_stack(small))
+        return self.path.download(self.scaled(self.path.factor(stack, 1), stack, self.strength))
+
     def apply(
         self,
         image: np.ndarray,

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 
@@ -291,6 +292,78 @@ def test_parser() -> argparse.ArgumentParser:
         type=RATE,
         default=300.0,
         help="refuse larger images, which may be decompression bombs",
+    )
+    return parser
+
+
+def video_parser() -> argparse.ArgumentParser:
+    """Options of demo/make_video.py."""
+    parser = new_parser("Enhance a video, or go from a video to frames (V2I) and back (I2V).")
+    parser.add_argument(
+        "--video_path",
+        type=Path,
+        default=Path("demo/Movie/sample.mp4"),
+        help="the low-light video; for I2V, whose timing and colour tags the frames get",
+    )
+    parser.add_argument(
+        "--image_lowlight_folder",
+        type=Path,
+        default=Path("data/test_data/Frames"),
+        help="V2I: where the low-light frames go, as %%06d.png, or a pattern like Frames/%%d.jpg",
+    )
+    parser.add_argument(
+        "--image_folder",
+        type=Path,
+        default=Path("data/test_output/Frames"),
+        help="I2V: the enhanced frames, in natural order",
+    )
+    parser.add_argument(
+        "--save_path", type=Path, default=Path("demo/Movie/Res.mp4"), help="the enhanced video"
+    )
+    parser.add_argument(
+        "--choice",
+        choices=("V2I", "I2V"),
+        default=None,
+        help="video to images, or images to video; left out, the video is enhanced as it streams",
+    )
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    add_enhancer_options(parser)
+    parser.add_argument(
+        "--smoothing",
+        type=AMOUNT,
+        default=0.3,
+        help="seconds over which the factor map is averaged, against flicker; 0 turns it off",
+    )
+    parser.add_argument(
+        "--codec", choices=("h264", "hevc", "vp9", "av1"), default="h264", help="of the output"
+    )
+    parser.add_argument(
+        "--crf",
+        type=COUNT,
+        default=None,
+        help="quality, lower is better; left out: 17 h264, 19 hevc, 24 vp9, 23 av1",
+    )
+    parser.add_argument(
+        "--preset",
+        default=None,
+        help="speed of the encoder: ultrafast … veryslow for h264 (veryfast) and hevc (fast), "
+        "0 … 8 for vp9 (5), 0 … 13 for av1 (8)",
+    )
+    parser.add_argument(
+        "--pix_fmt",
+        default=None,
+        help="pixel format of the output, such as yuv420p, which all browsers play; left out, as "
+        "near to the source's as the codec has",
+    )
+    parser.add_argument(
+        "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
+    )
+    parser.add_argument(
+        "--keep_partial",
+        action="store_true",
+        help="when interrupted, keep what is done as a shorter video that plays",
     )
     return parser
 

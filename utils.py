@@ -1,11 +1,14 @@
-"""Folders on disk, whole-file writes, device and a script's way out."""
+"""Folders on disk, whole-file writes, device, threads and a script's way out."""
 
 import hashlib
 import io
 import os
+import queue
 import secrets
 import sys
-from collections.abc import Callable, Collection, Iterator
+import threading
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -155,6 +158,48 @@ def start_accelerator(name: str = "auto", mixed_precision: str | None = None):
     except (ValueError, RuntimeError) as error:
         raise UserError(f"cannot start on {device}: {error}") from error
     return accelerator, accelerator.device if accelerator.num_processes > 1 else device
+
+
+def ahead(items: Iterable, depth: int) -> Generator:
+    """Run an iterable in a thread of its own, up to `depth` items ahead; its errors come through.
+
+    Closing the generator stops the thread, and closes the iterable if it is a generator.
+    """
+    waiting: queue.Queue = queue.Queue(depth)
+    stop = threading.Event()
+
+    def offer(entry) -> None:
+        while not stop.is_set():
+            with suppress(queue.Full):
+                waiting.put(entry, timeout=0.1)
+                return
+
+    def work() -> None:
+        try:
+            for item in items:
+                offer((item, None))
+                if stop.is_set():
+                    break
+            offer((None, StopIteration()))
+        except BaseException as error:
+            offer((None, error))
+        finally:
+            if stop.is_set() and hasattr(items, "close"):
+                items.close()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = waiting.get()
+            if isinstance(error, StopIteration):
+                return
+            if error is not None:
+                raise error
+            yield item
+    finally:
+        stop.set()
+        thread.join()
 
 
 def save_tensors(content: object, path: Path) -> None:

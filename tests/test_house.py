@@ -12,21 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo"),
-    1: (
-        "model",
-        "segmentation",
-        "loss",
-        "dataloader",
-        "curve",
-        "graph",
-        "learner",
-        "metrics",
-        "monitor",
-        "naturalness",
-        "report",
-    ),
+    1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
+        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing"),
     2: ("enhancer", "video", "scoring", "snapshots", "validation"),
-}
+}  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file
 WITHIN_A_FLOOR = {("video", "enhancer")}

@@ -1,0 +1,233 @@
+"""Enhance a video; or turn it into frames, and enhanced frames into a video.
+
+python demo/make_video.py --video_path demo/Movie/sample.mp4 --save_path demo/Movie/Res.mp4
+python demo/make_video.py --choice V2I
+python test.py --input_dir data/test_data/Frames --test_dir data/test_output/Frames
+python demo/make_video.py --choice I2V
+"""
+
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anywhere
+
+from encoding import CODECS, Encoding, container_of
+from enhancer import Enhancer
+from model import CheckpointError
+from movie import Picture, Reader, open_source, probe
+from option import video_parser
+from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
+from utils import UserError, choose_device, find_files, no_images, run_script, write_whole
+from video import Writer, enhance_video
+
+
+class Report:
+    """Sentences about the video, printed once the progress bar is gone.
+
+    damages: how many of them tell of a loss.
+    """
+
+    def __init__(self):
+        self.sentences: list[str] = []
+        self.damages = 0
+
+    def note(self, sentence: str) -> None:
+        self.sentences.append(f"note: {sentence}")
+
+    def damage(self, sentence: str) -> None:
+        self.damages += 1
+        self.sentences.append(f"damaged: {sentence}")
+
+    def close(self, done: str) -> int:
+        """Print everything; the exit code."""
+        print(done)
+        for sentence in self.sentences:
+            print(sentence, file=sys.stderr)
+        return 1 if self.damages else 0
+
+
+def stream(options: Namespace, encoding: Encoding) -> int:
+    """Video to enhanced video; the exit code."""
+    picture = probe(options.video_path)
+    enhancer = Enhancer(
+        options.weight_dir,
+        options.scale_factor,
+        options.iterations,
+        options.strength,
+        choose_device(options.device),
+        options.conv_type,
+        threads=1,  # decoder and encoder want the other cores
+    )
+    report = Report()
+    with new_bar(count_frames(options.video_path)) as bar:
+        frames = enhance_video(
+            enhancer,
+            options.video_path,
+            options.save_path,
+            encoding,
+            options.smoothing,
+            options.keep_partial,
+            lambda done: bar.update(),
+            report.note,
+            report.damage,
+        )
+        seconds = bar.format_dict["elapsed"]
+    size = f"{picture.width}x{picture.height}"
+    return report.close(
+        f"enhanced {frames} frames of {size} in {seconds:.1f} s ({frames / seconds:.1f} frames/s) "
+        f"into {options.save_path}"
+    )
+
+
+def video_to_frames(options: Namespace) -> int:
+    """Video to one image a frame; the exit code."""
+    picture = probe(options.video_path)
+    report = Report()
+    name_of = frame_names(options.image_lowlight_folder)
+    deep = re.search(r"p1\d", picture.pix_fmt) is not None
+    frames = 0
+    with (
+        closing(Reader(options.video_path, picture, report.note, report.damage)) as reader,
+        new_bar(count_frames(options.video_path)) as bar,
+    ):
+        for frame in reader.read_frames("rgb48le" if deep else "rgb24"):
+            path = name_of(frames)
+            content = encode_photo(Photo(frame.to_ndarray()), path.suffix)
+            write_whole(path, lambda temporary, content=content: temporary.write_bytes(content))
+            frames += 1
+            bar.update()
+    old = frames
+    while name_of(old).exists():  # of a longer video, which I2V would append to this one
+        name_of(old).unlink()
+        old += 1
+    return report.close(f"wrote {frames} frames into {name_of(0).parent}")
+
+
+def frames_to_video(options: Namespace, encoding: Encoding) -> int:
+    """Images to a video with the timing and the colour tags of --video_path; the exit code."""
+    import av
+
+    folder = options.image_folder
+    paths = sorted(find_files(folder, IMAGE_SUFFIXES), key=natural_order) if folder.exists() else []
+    if not paths:
+        raise no_images(options.image_folder)
+    container_name = container_of(options.save_path, CODECS[encoding.codec])
+    first = read_photo(paths[0]).pixels
+    picture, times = timing_of_frames(options, len(paths), first)
+
+    def write(temporary: Path) -> None:
+        with Writer(temporary, container_name, picture, encoding) as writer:
+            for path, time in zip(tqdm(paths, unit="frame"), times, strict=True):
+                pixels = read_photo(path).pixels
+                if pixels.shape[:2] != first.shape[:2]:
+                    raise UserError(
+                        f"{path} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
+                        f"{first.shape[1]}x{first.shape[0]}; make them alike"
+                    )
+                if pixels.ndim == 2:
+                    pixels = np.repeat(pixels[..., None], 3, axis=2)
+                kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
+                frame.pts, frame.time_base = time, picture.time_base
+                writer.write_frame(frame)
+            writer.finish()
+
+    write_whole(options.save_path, write)
+    return Report().close(f"wrote {len(paths)} frames into {options.save_path}")
+
+
+def timing_of_frames(
+    options: Namespace, count: int, first: np.ndarray
+) -> tuple[Picture, Iterator[int]]:
+    """What the video shall be like and when each frame is shown, in its time base.
+
+    With as many frames as the source has, they get its very times, else its rate.
+    """
+    height, width = first.shape[:2]
+    if options.fps is not None or not options.video_path.exists():
+        if not options.fps or options.fps < 0:
+            raise UserError(
+                f"no such video: {options.video_path}, to take the frame rate from; give --fps"
+            )
+        matrix = 1 if height >= 720 else 6
+        kind = "yuv420p" if first.dtype == np.uint8 else "yuv420p10le"
+        picture = Picture(
+            width, height, kind, options.fps, 1 / options.fps, None, False, 1, matrix, 2, 2, None
+        )
+        return picture, iter(range(count))
+    picture = replace(probe(options.video_path), width=width, height=height, interlaced=False)
+    container, video = open_source(options.video_path)
+    with container:
+        times = sorted(p.pts for p in container.demux(video) if p.pts is not None)
+    if len(times) != count:
+        step = 1 / picture.rate / picture.time_base
+        times = [round(number * step) for number in range(count)]
+    return picture, iter(times)
+
+
+def frame_names(place: Path) -> Callable[[int], Path]:
+    """Number -> path, from a folder or from a pattern with %d in its name.
+
+    Raises:
+        UserError: the pattern or its type cannot be used.
+    """
+    pattern = str(place if "%" in place.name else place / "%06d.png")
+    try:
+        if pattern % 0 == pattern % 1 or Path(pattern % 0).suffix.lower() not in (
+            ".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp",
+        ):  # fmt: skip
+            raise ValueError
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{place} names no frames; give a folder, or a pattern like Frames/%d.png"
+        ) from error
+    return lambda number: Path(pattern % number)
+
+
+def natural_order(path: Path) -> list:
+    """A sort key in which 2.png comes before 10.png."""
+    parts = re.split(r"(\d+)", str(path))
+    return [int(part) if part.isdecimal() else part for part in parts]
+
+
+def count_frames(path: Path) -> int | None:
+    """How many frames a video's header promises, or its length and rate make likely."""
+    container, video = open_source(path)
+    with container:
+        if video.frames:
+            return video.frames
+        rate = video.average_rate or video.guessed_rate
+        if not (container.duration and rate):
+            return None
+        return round(Fraction(container.duration, 1_000_000) * rate)
+
+
+def new_bar(total: int | None) -> tqdm:
+    """A progress bar with frames per second and the time left."""
+    return tqdm(total=total, unit="frame", smoothing=0.1)
+
+
+def main() -> int:
+    options = video_parser().parse_args()
+    encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt)
+    largest = CODECS[options.codec].largest_crf
+    if options.crf is not None and options.crf > largest:
+        raise UserError(f"--crf {options.crf} is above {options.codec}'s range of 0 to {largest}")
+    if options.choice == "V2I":
+        return video_to_frames(options)
+    if options.choice == "I2V":
+        return frames_to_video(options, encoding)
+    return stream(options, encoding)
+
+
+if __name__ == "__main__":
+    run_script(main, CheckpointError, ImageError)

@@ -1,0 +1,230 @@
+"""Video that is broken, missing or in the way: a sentence, the right exit code, no half file."""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import numpy as np
+import pytest
+from clips import ROOT, decode_all, make_clip, make_video, save_weights
+
+from encoding import Encoding
+from enhancer import Enhancer
+from utils import UserError
+from video import enhance_video
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    return save_weights(tmp_path_factory.mktemp("weights") / "w.pth")
+
+
+@pytest.fixture(scope="module")
+def enhancer(weights):
+    return Enhancer(weights, threads=1)
+
+
+@pytest.fixture(scope="module")
+def long_clip(tmp_path_factory):
+    """A clip that takes some seconds to enhance."""
+    return make_clip(
+        tmp_path_factory.mktemp("long") / "a.mp4", 250, (320, 240), picture=noise, sound=True,
+        options={"preset": "ultrafast"},
+    )  # fmt: skip
+
+
+def is_sentence(stderr: str) -> bool:
+    """One or more lines that name the script, and no traceback."""
+    return "make_video.py: " in stderr and "Traceback" not in stderr
+
+
+def noise(number, width, height):
+    """Pictures that no codec shrinks much."""
+    return np.random.default_rng(number).integers(0, 60, (height, width, 3), dtype=np.uint8)
+
+
+def make_unusable(folder):
+    """Sources from which nothing can be had, and what the sentence says of each."""
+    text = folder / "text.mp4"
+    text.write_text("this is no video at all, though it is called one" * 50)
+    empty = folder / "empty.mp4"
+    empty.touch()
+    sound = folder / "sound.m4a"
+    with av.open(str(sound), "w", format="mp4") as container:
+        stream = container.add_stream("aac", 44100, layout="mono")
+        for number in range(10):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+            frame.sample_rate, frame.pts = 44100, number * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    no_frames = make_clip(
+        folder / "none.mp4", frames=0, container_options={"movflags": "empty_moov"}
+    )
+    header = make_clip(folder / "none.mkv", frames=0)
+    headless = make_clip(folder / "headless.mp4")
+    headless.write_bytes(headless.read_bytes()[:900])
+    return {
+        folder / "missing.mp4": "no such video",
+        folder: "not an ordinary file",
+        text: "no video that can be read",
+        empty: "no video that can be read",
+        sound: "no video stream",
+        no_frames: "no frame that can be decoded",
+        header: "no video that can be read",
+        headless: "no video that can be read",
+    }
+
+
+def test_sources_without_a_video(enhancer, tmp_path):
+    for source, sentence in make_unusable(tmp_path).items():
+        with pytest.raises(UserError, match=sentence):
+            enhance_video(enhancer, source, tmp_path / "out.mp4")
+    assert not list(tmp_path.glob("*out*")) and not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize("name", ["text.mp4", "none.mp4"])
+def test_they_end_the_script_in_a_sentence(weights, tmp_path, name):
+    make_unusable(tmp_path)
+    target = tmp_path / "out.mp4"
+    target.write_bytes(b"an earlier result")
+    done = make_video(
+        "--video_path", tmp_path / name, "--save_path", target, "--weight_dir", weights
+    )
+    assert done.returncode == 1 and is_sentence(done.stderr) and name in done.stderr
+    assert target.read_bytes() == b"an earlier result"
+
+
+@pytest.mark.parametrize("name", ["cut.mp4", "cut.mkv"])
+def test_truncated_in_the_middle(weights, tmp_path, name):
+    """All frames that are there are written, what is missing is told, exit code 1."""
+    source = make_clip(
+        tmp_path / name, 60, picture=noise, options={"g": "12"},
+        container_options={"movflags": "+faststart"} if name.endswith("mp4") else {},
+    )  # fmt: skip
+    data = source.read_bytes()
+    source.write_bytes(data[: len(data) // 2])
+    target = tmp_path / "out.mp4"
+    done = make_video("--video_path", source, "--save_path", target, "--weight_dir", weights)
+    assert done.returncode == 1
+    assert "ends early" in done.stderr and "Traceback" not in done.stderr
+    frames = len(decode_all(target))
+    assert 20 <= frames < 60 and f"enhanced {frames} frames" in done.stdout
+
+
+def test_corrupt_packets(weights, tmp_path):
+    source = make_clip(tmp_path / "a.mp4", 60, picture=noise, options={"g": "10"})
+    data = bytearray(source.read_bytes())
+    start = data.index(b"mdat") + 4
+    for place in range(start + 20_000, start + 40_000, 37):
+        data[place] ^= 0xFF
+    source.write_bytes(data)
+    target = tmp_path / "out.mp4"
+    done = make_video("--video_path", source, "--save_path", target, "--weight_dir", weights)
+    assert done.returncode == 1 and "damaged: " in done.stderr and "Traceback" not in done.stderr
+    assert 30 <= len(decode_all(target)) <= 60
+
+
+def test_a_size_that_changes(enhancer, tmp_path):
+    """Two streams one after the other: everything comes in the size of the first."""
+    one = make_clip(tmp_path / "1.h264", 10, (96, 64))
+    other = make_clip(tmp_path / "2.h264", 10, (128, 96))
+    both = tmp_path / "both.h264"
+    both.write_bytes(one.read_bytes() + other.read_bytes())
+    notes = []
+    assert enhance_video(enhancer, both, tmp_path / "out.mp4", note=notes.append) == 20
+    assert {frame.shape for frame in decode_all(tmp_path / "out.mp4")} == {(64, 96, 3)}
+    assert len(notes) == 1 and "96x64 to 128x96" in notes[0]
+
+
+def test_outputs_that_cannot_be(weights, tmp_path):
+    source = make_clip(tmp_path / "a.mp4", 5)
+    (tmp_path / "link.mp4").symlink_to(source)
+    before = source.read_bytes()
+    for name, sentence in {
+        "out.webm": "does not hold libx264",
+        "out.xyz": "cannot write a video of type .xyz",
+        "out": "cannot write a video of type",
+        "a.mp4": "is the input itself",
+        "link.mp4": "is the input itself",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            enhance_video(None, source, tmp_path / name)
+    assert source.read_bytes() == before
+    done = make_video("--video_path", source, "--save_path", source, "--weight_dir", weights)
+    assert done.returncode == 1 and is_sentence(done.stderr)
+    done = make_video(
+        "--video_path", source, "--save_path", tmp_path / "out.webm", "--weight_dir", weights
+    )
+    assert done.returncode == 1 and is_sentence(done.stderr) and "--codec" in done.stderr
+
+
+def test_settings_that_the_encoder_refuses(enhancer, weights, tmp_path):
+    source, target = make_clip(tmp_path / "a.mp4", 5), tmp_path / "out.mp4"
+    with pytest.raises(UserError, match="--preset"):
+        enhance_video(enhancer, source, target, Encoding(preset="fastest"))
+    with pytest.raises(UserError, match="--pix_fmt green"):
+        enhance_video(enhancer, source, target, Encoding(pix_fmt="green"))
+    done = make_video("--video_path", source, "--save_path", target, "--crf", 90)
+    assert done.returncode == 1 and is_sentence(done.stderr) and "--crf" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["a.mp4"]
+
+
+def test_full_disk(weights, tmp_path):
+    """A file that may not grow: written data fails as on a full disk."""
+    source = make_clip(tmp_path / "a.mp4", 40, (320, 240), picture=noise)
+    done = make_video(
+        "--video_path", source, "--save_path", tmp_path / "out.mp4", "--weight_dir", weights,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)),
+    )  # fmt: skip
+    assert done.returncode == 1 and is_sentence(done.stderr) and "has room" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["a.mp4"]
+
+
+def test_really_full_disk(weights, tmp_path):
+    """A file system of 200 KB, where the test may mount one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(disk)]
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    if not shutil.which("unshare") or subprocess.run([*unshare, *mount], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    source = make_clip(tmp_path / "a.mp4", 40, (320, 240), picture=noise)
+    command = (
+        f"{' '.join(mount)} && {sys.executable} {ROOT}/demo/make_video.py --video_path {source} "
+        f"--save_path {disk}/out.mp4 --weight_dir {weights}; code=$?; ls -A {disk}; exit $code"
+    )
+    done = subprocess.run(
+        [*unshare, "sh", "-c", command], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 1 and is_sentence(done.stderr) and "No space left" in done.stderr
+    assert "out.mp4" not in done.stdout and ".tmp" not in done.stdout
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_interrupted(weights, long_clip, tmp_path, keep):
+    """Ctrl-C: nothing at the target, or with --keep_partial a shorter video that plays."""
+    source = long_clip
+    target = tmp_path / "out.mp4"
+    command = [
+        sys.executable, str(ROOT / "demo/make_video.py"), "--video_path", str(source),
+        "--save_path", str(target), "--weight_dir", str(weights), "--preset", "slower",
+        *(["--keep_partial"] if keep else []),
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    limit = time.monotonic() + 60
+    while not (files := list(tmp_path.glob(".*.tmp"))) or files[0].stat().st_size < 1000:
+        assert process.poll() is None and time.monotonic() < limit
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and "interrupted" in stderr and "Traceback" not in stderr
+    assert not list(tmp_path.glob(".*"))
+    if keep:
+        assert 0 < len(decode_all(target)) < 250
+    else:
+        assert not target.exists()
