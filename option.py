@@ -400,6 +400,7 @@ def benchmark_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="also draw PNG charts there (needs matplotlib)",
     )
+    return parser
 
 
 def named_folder(text: str) -> tuple[str, Path]:
