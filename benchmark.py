@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parent
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
 PATHS = ("reference", "enhancer", "clahe")
 FOLDERS = (  # images, size, suffix, how many
-    ("600x400 PNG", (400, 600), "png", 200),
-    ("12 megapixel JPEG", (3000, 4000), "jpg", 12),
+    ("600x400 PNG", (400, 600), "png", 600),
+    ("12 megapixel JPEG", (3000, 4000), "jpg", 24),
 )
 WARM_UP = 3
 
@@ -131,8 +131,8 @@ def measure_folders(options: Namespace) -> list[dict]:
 
     rows = []
     cases = (
-        ("600x400 PNG", (400, 600), "png", 200),
-        ("12 megapixel JPEG", (3000, 4000), "jpg", 12),
+        ("600x400 PNG", (400, 600), "png", 600),
+        ("12 megapixel JPEG", (3000, 4000), "jpg", 24),
     )
     for label, size, suffix, count in cases:
         with tempfile.TemporaryDirectory() as folder:
@@ -159,13 +159,19 @@ def run_tester(options: Namespace, source: Path, target: Path, *flags: str) -> f
 
 
 def measure_start(options: Namespace) -> float:
-    """Median seconds of a whole test.py on one small image: start, enhance, write, leave."""
+    """Median seconds from the start of test.py until its first image is written."""
     from PIL import Image
 
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in.png")
         Image.fromarray(dark_image(120, 160)).save(source)
-        return median(run_tester(options, source, Path(folder, "out")) for _ in range(5))
+        written = Path(folder, "out", "in.png")
+        samples = []
+        for _ in range(5):
+            start = time.time()
+            run_tester(options, source, written.parent)
+            samples.append(written.stat().st_mtime - start)
+        return median(samples)
 
 
 def machine() -> str:
@@ -194,7 +200,7 @@ def print_tables(result: dict) -> None:
     print("\n| test.py over | images/s | times --reference |\n|---|---:|---:|")
     for row in result["folders"]:
         print(f"| {row['folder']} | {row['images_per_s']:.1f} | {row['ratio']:.1f} |")
-    print(f"\nStart to finish on one small image: {result['start_s']:.2f} s")
+    print(f"\nFrom start to first image written: {result['start_s']:.2f} s")
 
 
 def draw_charts(result: dict, folder: Path) -> None:

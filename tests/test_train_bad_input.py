@@ -138,14 +138,20 @@ def test_a_full_disk_costs_the_snapshot_not_the_run(photos, tmp_path, capfd):
     assert trainer.run() == 0 and (tmp_path / "Epoch3.pth").exists()
 
 
+@pytest.fixture
+def one_thread():
+    """Sums depend on how many threads share them; forked children have one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_kill_at_any_moment_leaves_a_state_that_leads_to_the_same_end(photos, tmp_path):
     """Killed at five random moments, with a snapshot after every step; then run to the end."""
     given = arguments(photos, tmp_path / "run", "--num_epochs", "100000", "--snapshot_iter", "1")
-    environment = os.environ | {
-        "KILLS": "5",
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": str(torch.get_num_threads()),
-    }
+    environment = os.environ | {"KILLS": "5", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "run"), *given],
         env=environment, capture_output=True, text=True, check=False,
