@@ -403,6 +403,23 @@ def benchmark_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def benchmark_video_parser() -> argparse.ArgumentParser:
+    """Options of benchmark_video.py."""
+    parser = new_parser("Measure the speed of video on this machine.")
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    parser.add_argument(
+        "--video",
+        type=Path,
+        default=None,
+        help="a dark video, enlarged to 1920x1080; a made pattern if left out",
+    )
+    parser.add_argument("--frames", type=SIZE, default=120, help="of the video to be used")
+    parser.add_argument("--rounds", type=SIZE, default=5, help="measured runs of each way")
+    return parser
+
+
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=FOLDER."""
     name, equals, folder = text.partition("=")

@@ -20,11 +20,11 @@ IMAGE_SUFFIXES = frozenset((*FORMAT_OF_SUFFIX, *READ_ONLY_SUFFIXES))
 READ_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP", "AVIF", "HEIF")
 SAVE_OPTIONS = {
     "JPEG": {"quality": 95},
-    "PNG": {"compress_level": 1},
     "WEBP": {"quality": 95, "method": 2},
     "AVIF": {"quality": 90, "speed": 8},
     "BMP": {},
 }
+PNG_ROWS = 256  # filtered and compressed at a time
 MAX_PIXELS = 300_000_000
 ORIENTATION, EXIF_IFD, GPS_IFD, ICC_PROFILE = 0x0112, 0x8769, 0x8825, 0x8773
 PHOTOMETRIC, CHANNELS, PLANAR, WHITE_IS_ZERO = 262, 277, 284, 0
@@ -279,7 +279,7 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
         photo = replace(photo, pixels=np.repeat(photo.pixels[..., None], 3, axis=2), icc=None)
     if kind == "TIFF":
         return encode_tiff(photo)
-    if kind == "PNG" and not (photo.pixels.ndim == 2 and photo.alpha is not None):
+    if kind == "PNG":
         return encode_png(photo)
     pixels, alpha = (to_8_bit(photo.pixels), photo.alpha if photo.alpha is None else
                      to_8_bit(photo.alpha))  # fmt: skip
@@ -303,32 +303,38 @@ def to_8_bit(values: np.ndarray) -> np.ndarray:
 
 
 def encode_png(photo: Photo) -> bytes:
-    """PNG of 8 or 16 bits through OpenCV, with the iCCP and eXIf chunks that it does not write.
+    """PNG of 8 or 16 bits, gray or colour, with alpha or without (ISO/IEC 15948).
 
-    Run lengths alone, of rows minus the row above: photographs take a quarter of the time of
-    Pillow's fastest setting, in files no larger.
+    Every row is written as its difference to the row above and compressed by Intel's igzip: a
+    tenth of the time that Pillow takes at its fastest, in files no larger.
     """
-    import cv2
+    from isal import isal_zlib
 
-    stack = photo.pixels
-    if photo.alpha is not None:
-        stack = np.dstack((stack, photo.alpha))
-    if stack.ndim == 3:
-        alpha = stack.shape[2] == 4
-        stack = cv2.cvtColor(stack, cv2.COLOR_RGBA2BGRA if alpha else cv2.COLOR_RGB2BGR)
-    options = [cv2.IMWRITE_PNG_COMPRESSION, 1]
-    options += [cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE]
-    options += [cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]
-    written, encoded = cv2.imencode(".png", stack, options)
-    if not written:
-        raise ImageError("too large for a PNG; choose --format tif")
-    data = encoded.tobytes()
-    chunks = b""
+    stack = photo.pixels if photo.alpha is None else np.dstack((photo.pixels, photo.alpha))
+    height, width, channels = stack.shape if stack.ndim == 3 else (*stack.shape, 1)
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    depth = 8 * stack.itemsize
+    big_endian = np.ascontiguousarray(stack, stack.dtype.newbyteorder(">"))
+    rows = big_endian.view(np.uint8).reshape(height, -1)
+    compressor = isal_zlib.compressobj(1)
+    body = []
+    above = np.zeros_like(rows[0])
+    for top in range(0, height, PNG_ROWS):
+        block = rows[top : top + PNG_ROWS]
+        filtered = np.empty((len(block), rows.shape[1] + 1), np.uint8)
+        filtered[:, 0] = 2  # the filter "up"
+        filtered[0, 1:] = block[0] - above
+        np.subtract(block[1:], block[:-1], out=filtered[1:, 1:])
+        body.append(compressor.compress(filtered))
+        above = block[-1]
+    body.append(compressor.flush())
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))]
     if photo.icc:
-        chunks += png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(photo.icc))
+        chunks.append((b"iCCP", b"icc\0\0" + zlib.compress(photo.icc)))
     if photo.exif:
-        chunks += png_chunk(b"eXIf", photo.exif.removeprefix(b"Exif\0\0"))
-    return data[:33] + chunks + data[33:]  # 8 bytes of signature and 25 of header come first
+        chunks.append((b"eXIf", photo.exif.removeprefix(b"Exif\0\0")))
+    chunks += [*((b"IDAT", part) for part in body), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
 
 
 def png_chunk(kind: bytes, body: bytes) -> bytes:
