@@ -177,10 +177,9 @@ def match(folders: dict[str, Path]) -> tuple[dict[str, dict[str, Path]], list[st
     unmatched = []
     for role, index in indexes.items():
         if rest := [name for name in index if name not in common]:
-            more = ", …" if len(rest) > SHOWN else ""
             unmatched.append(
                 f"not compared, {len(rest)} of {folders[role]} without a partner elsewhere: "
-                f"{', '.join(rest[:SHOWN])}{more}"
+                f"{', '.join(rest)}"
             )
     matched = {
         name: {role: index[name] for role, index in indexes.items()} for name in sorted(common)

@@ -59,7 +59,7 @@ class Tester:
         device = choose_device(options.device)
         self.rank, self.processes, own_device = process_of_launch(device)
         self.enhancer = build_enhancer(options, own_device if options.device == "auto" else device)
-        self.workers = 1 if options.reference else count_cores()
+        self.workers = 1 if options.reference else count_cores() + 1  # one may wait for the disk
         self.written = self.skipped = self.pixels = self.animations = 0
         self.failures: list[tuple[Path, str]] = []
 
