@@ -4,6 +4,7 @@ python benchmark.py
 python benchmark.py --charts benchmark_charts
 """
 
+import importlib.util
 import json
 import multiprocessing
 import os
@@ -21,7 +22,7 @@ from statistics import median
 import numpy as np
 
 from option import benchmark_parser
-from utils import count_cores, run_script
+from utils import UserError, count_cores, run_script
 
 ROOT = Path(__file__).resolve().parent
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
@@ -235,6 +236,8 @@ def draw_charts(result: dict, folder: Path) -> None:
 
 def main() -> None:
     options = benchmark_parser().parse_args()
+    if options.charts and importlib.util.find_spec("matplotlib") is None:
+        raise UserError("--charts needs matplotlib; pip install matplotlib, or leave it out")
     result = {
         "machine": machine(),
         "rounds": options.rounds,
