@@ -1,50 +1,197 @@
-"""The network as an ONNX graph, built from its weights without tracing."""
+"""The network, and the whole method, as ONNX graphs built from weights without tracing."""
 
+import numpy as np
 from torch import nn
+
+OPSET = 17
+LAYOUTS = ("float_nchw", "uint8_nhwc")
 
 
 def network_to_onnx(net: nn.Module) -> bytes:
     """EnhanceNet.extract as an ONNX model: image [1, 3, h, w] -> factor [1, 3, h, w]."""
-    from onnx import TensorProto, helper, numpy_helper
+    graph = Graph()
+    add_network(graph, net, "image", "factor")
+    return graph.serialise("sgz", "float", {"image": [1, 3, "h", "w"], "factor": [1, 3, "h", "w"]})
 
-    weights = net.state_dict()
-    nodes = []
+
+def method_to_onnx(net: nn.Module, layout: str = "float_nchw") -> bytes:
+    """What EnhanceNet makes of an image of any size, as an ONNX model: image -> enhanced.
+
+    Args:
+        net: an EnhanceNet on the CPU.
+        layout: of image and result: "float_nchw" is [batch, 3, height, width] float32 in [0, 1],
+            "uint8_nhwc" is [batch, height, width, 3] uint8, rounded to the nearest level.
+
+    Raises:
+        ValueError: another layout.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"the layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
+    graph = Graph()
+    if layout == "float_nchw":
+        size = graph.add("Shape", "image", start=2, end=4)  # [2]: height and width
+        small = add_shrink(graph, add_picks(graph, "image", size, net.scale_factor, 2), net)
+        small_factor = add_network(graph, net, small, "small_factor")
+        factor = add_enlarge(graph, small_factor, size, net.scale_factor)
+        add_curve(graph, "image", factor, net.iterations, "enhanced")
+        shape, kind = ["batch", 3, "height", "width"], "float"
+    else:
+        # Channels stay last at full size; the small picture and the factor map are turned.
+        size = graph.add("Shape", "image", start=1, end=3)
+        picks = add_unit(graph, add_picks(graph, "image", size, net.scale_factor, 1))
+        small = add_shrink(graph, graph.add("Transpose", picks, perm=[0, 3, 1, 2]), net)
+        small_factor = add_network(graph, net, small, "small_factor")
+        factor = add_enlarge(graph, small_factor, size, net.scale_factor)
+        factor = graph.add("Transpose", factor, perm=[0, 2, 3, 1])
+        x = add_curve(graph, add_unit(graph, "image"), factor, net.iterations, "unit")
+        levels = graph.add("Mul", x, graph.constant(255.0))
+        nudged = graph.add("Add", levels, graph.constant(0.5))  # the cast truncates
+        graph.add("Cast", nudged, result="enhanced", to=graph.types["uint8"])
+        shape, kind = ["batch", "height", "width", 3], "uint8"
+    return graph.serialise(
+        "sgz_method",
+        kind,
+        {"image": shape, "enhanced": shape},
+        scale_factor=net.scale_factor,
+        conv_type=net.conv_type,
+        iterations=net.iterations,
+    )
+
+
+class Graph:
+    """An ONNX graph that is being built: its nodes and constants; values go by name."""
+
+    def __init__(self):
+        from onnx import TensorProto
+
+        self.types = {"float": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
+        self.nodes = []
+        self.constants: dict[str, np.ndarray] = {}
+
+    def add(self, operator: str, *sources: str, result: str = "", **attributes) -> str:
+        """Append a node of one result and return its name, made up unless it is given."""
+        from onnx import helper
+
+        result = result or f"{operator}.{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, sources, [result], **attributes))
+        return result
+
+    def constant(self, value: float | list) -> str:
+        """The name of a constant: a float is float32, an int or a list of them is int64."""
+        array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
+        name = f"constant {value}"
+        self.constants[name] = array
+        return name
+
+    def serialise(self, name: str, kind: str, ends: dict[str, list], **properties) -> bytes:
+        """The finished model; `ends` are the shapes of its input and its output, of one kind."""
+        from onnx import helper, numpy_helper
+
+        source, target = (
+            helper.make_tensor_value_info(end, self.types[kind], shape)
+            for end, shape in ends.items()
+        )
+        constants = [numpy_helper.from_array(value, key) for key, value in self.constants.items()]
+        graph = helper.make_graph(self.nodes, name, [source], [target], constants)
+        opset = helper.make_opsetid("", OPSET)
+        model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+        helper.set_model_props(model, {key: str(value) for key, value in properties.items()})
+        return model.SerializeToString()
+
+
+def add_network(graph: Graph, net: nn.Module, image: str, factor: str) -> str:
+    """EnhanceNet.extract; the result is named `factor`."""
+    graph.constants |= {name: value.numpy() for name, value in net.state_dict().items()}
 
     def block(number: int, *sources: str) -> str:
         name = f"e_conv{number}"
         x = sources[0]
         if len(sources) > 1:
-            x = f"{name}.input"
-            nodes.append(helper.make_node("Concat", sources, [x], axis=1))
+            x = graph.add("Concat", *sources, result=f"{name}.input", axis=1)
         for layer, module in getattr(net, name).named_children():
-            nodes.append(
-                helper.make_node(
-                    "Conv",
-                    [x, f"{name}.{layer}.weight", f"{name}.{layer}.bias"],
-                    [f"{name}.{layer}"],
-                    pads=[*module.padding, *module.padding],
-                    dilations=module.dilation,
-                    group=module.groups,
-                )
+            x = graph.add(
+                "Conv",
+                *(x, f"{name}.{layer}.weight", f"{name}.{layer}.bias"),
+                result=f"{name}.{layer}",
+                pads=[*module.padding, *module.padding],
+                dilations=module.dilation,
+                group=module.groups,
             )
-            x = f"{name}.{layer}"
-        result = "factor" if number == 7 else f"x{number}"
-        nodes.append(helper.make_node("Tanh" if number == 7 else "Relu", [x], [result]))
-        return result
+        if number == 7:
+            return graph.add("Tanh", x, result=factor)
+        return graph.add("Relu", x, result=f"x{number}")
 
-    x1 = block(1, "image")
+    x1 = block(1, image)
     x2 = block(2, x1)
     x3 = block(3, x2)
     x4 = block(4, x3)
     x5 = block(5, x3, x4)
     x6 = block(6, x2, x5)
-    block(7, x1, x6)
-    graph = helper.make_graph(
-        nodes,
-        "sgz",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [helper.make_tensor_value_info("factor", TensorProto.FLOAT, [1, 3, "h", "w"])],
-        [numpy_helper.from_array(value.numpy(), name) for name, value in weights.items()],
+    return block(7, x1, x6)
+
+
+def middle(scale: int) -> list[int]:
+    """Which pixels of a cell of `scale` model.shrink reads along an axis: one, or two if even.
+
+    Bilinear shrinking without antialiasing reads only those around the middle of each cell.
+    """
+    return sorted({(scale - 1) // 2, scale // 2})
+
+
+def add_picks(graph: Graph, image: str, size: str, scale: int, first_axis: int) -> str:
+    """The pixels that model.shrink reads, alone: of any type, along first_axis and the next.
+
+    Picked by index they are exact, and no full-size copy is made; the operator Resize would
+    round their coordinates, the more the larger the image.
+    """
+    if scale == 1:
+        return image
+    for number in range(2):
+        length = graph.add("Gather", size, graph.constant(number))
+        cells = graph.add("Range", graph.constant(0), length, graph.constant(scale))
+        rows = graph.add("Unsqueeze", cells, graph.constant([1]))
+        wanted = graph.add("Add", rows, graph.constant(middle(scale)))  # [cells, 1 or 2]
+        wanted = graph.add("Reshape", wanted, graph.constant([-1]))
+        last = graph.add("Sub", length, graph.constant(1))
+        wanted = graph.add("Min", wanted, last)  # as if the last row or column were repeated
+        image = graph.add("Gather", image, wanted, axis=first_axis + number)
+    return image
+
+
+def add_shrink(graph: Graph, picks: str, net: nn.Module) -> str:
+    """model.shrink from its picked pixels [B, 3, ., .]: their means over each cell."""
+    count = len(middle(net.scale_factor))
+    if count == 1:
+        return picks
+    return graph.add("AveragePool", picks, kernel_shape=[count, count], strides=[count, count])
+
+
+def add_enlarge(graph: Graph, factor: str, size: str, scale: int) -> str:
+    """model.enlarge [B, 3, h, w] -> [B, 3, H, W], cut to the size of the image."""
+    if scale == 1:
+        return factor
+    outer = graph.add("Shape", factor, start=0, end=2)
+    cells = graph.add("Shape", factor, start=2, end=4)
+    whole = graph.add("Concat", outer, graph.add("Mul", cells, graph.constant(scale)), axis=0)
+    wide = graph.add(
+        "Resize",
+        *(factor, "", "", whole),
+        mode="linear",
+        coordinate_transformation_mode="align_corners",
     )
-    opset = helper.make_opsetid("", 17)
-    return helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    return graph.add("Slice", wide, graph.constant([0, 0]), size, graph.constant([2, 3]))
+
+
+def add_curve(graph: Graph, x: str, factor: str, iterations: int, result: str) -> str:
+    """x <- x + A (x^2 - x) (SGZ, eq. 1), so many times; the last x is named `result`."""
+    for number in range(1, iterations + 1):
+        change = graph.add("Sub", graph.add("Mul", x, x), x)
+        step = graph.add("Mul", factor, change)
+        x = graph.add("Add", x, step, result=result if number == iterations else "")
+    return x
+
+
+def add_unit(graph: Graph, levels: str) -> str:
+    """uint8 -> float32 in [0, 1]."""
+    values = graph.add("Cast", levels, to=graph.types["float"])
+    return graph.add("Div", values, graph.constant(255.0))

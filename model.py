@@ -121,14 +121,16 @@ def shrink(image: Tensor, scale: int) -> Tensor:
     padding = (0, -width % scale, 0, -height % scale)
     # Replicate padding refuses nothing here: its width is below `scale`, whatever the image's.
     padded = F.pad(image, padding, mode="replicate")
-    return F.interpolate(padded, scale_factor=1 / scale, mode="bilinear", align_corners=False)
+    # By size: 49 pixels times 1/49 is below 1 in floating point, and would leave none.
+    cells = (padded.shape[-2] // scale, padded.shape[-1] // scale)
+    return F.interpolate(padded, size=cells, mode="bilinear", align_corners=False)
 
 
 def enlarge(factor: Tensor, scale: int) -> Tensor:
     """Enlarge by scale, bilinear, corners aligned, as the authors do."""
     if scale == 1:
         return factor
-    return F.interpolate(factor, scale_factor=scale, mode="bilinear", align_corners=True)
+    return F.interpolate(factor, scale_factor=float(scale), mode="bilinear", align_corners=True)
 
 
 def initialise_paper(net: EnhanceNet, generator: torch.Generator | None = None) -> None:
