@@ -101,6 +101,71 @@ class EnhanceNet(nn.Module):
         x6 = F.relu(self.e_conv6(torch.cat((x2, x5), 1)))
         return torch.tanh(self.e_conv7(torch.cat((x1, x6), 1)))
 
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **options) -> "EnhanceNet":
+        """Read what save_pretrained or push_to_hub wrote; in evaluation mode.
+
+        Args:
+            source: a folder, or the name of a repository on the Hugging Face Hub ("user/name").
+            options: as huggingface_hub's PyTorchModelHubMixin takes: revision, token, cache_dir,
+                local_files_only, map_location, …
+
+        Raises:
+            CheckpointError: it holds no network of this kind.
+            OSError: it cannot be read.
+        """
+        kind = make_hub_class()
+        try:
+            return convert(kind.from_pretrained(source, strict=True, **options), cls)
+        except OSError:
+            raise
+        except Exception as error:  # on damaged files safetensors raises its own kinds
+            raise CheckpointError(
+                f"{source} holds no EnhanceNet in config.json and model.safetensors, as "
+                f"save_pretrained writes them ({type(error).__name__})"
+            ) from error
+
+    def save_pretrained(self, folder: str | Path, **options) -> None:
+        """Write config.json, model.safetensors and a model card (README.md) into a folder."""
+        convert(self, make_hub_class()).save_pretrained(folder, **options)
+
+    def push_to_hub(self, name: str, **options) -> str:
+        """Put the same files into the repository "user/name" of the Hugging Face Hub; its URL.
+
+        Args:
+            options: as huggingface_hub's PyTorchModelHubMixin takes: private, token, branch, …
+        """
+        return convert(self, make_hub_class()).push_to_hub(name, **options)
+
+
+def make_hub_class() -> type[EnhanceNet]:
+    """EnhanceNet with huggingface_hub's mixin.
+
+    Made when asked for: that import takes a second, and this file is to need torch alone.
+    """
+    from huggingface_hub import PyTorchModelHubMixin
+
+    class EnhanceNetOfHub(
+        PyTorchModelHubMixin,
+        EnhanceNet,
+        license="mit",
+        paper_url="https://arxiv.org/abs/2110.00970",
+        pipeline_tag="image-to-image",
+        tags=["low-light-enhancement"],
+    ):
+        # No defaults: the mixin would go on with them where there is no config.json.
+        def __init__(self, scale_factor: int, conv_type: str, iterations: int):
+            super().__init__(scale_factor, conv_type, iterations)
+
+    return EnhanceNetOfHub
+
+
+def convert(net: EnhanceNet, kind: type[EnhanceNet]) -> EnhanceNet:
+    """The same network as another class, of the same tensors."""
+    other = kind(scale_factor=net.scale_factor, conv_type=net.conv_type, iterations=net.iterations)
+    other.load_state_dict(net.state_dict(), assign=True)
+    return other.train(net.training)
+
 
 def apply_curve(image: Tensor, factor: Tensor, iterations: int = 8) -> Tensor:
     """Recurrent image enhancement, x <- x + A (x^2 - x) (SGZ, eq. 1); negative A brightens.

@@ -52,8 +52,8 @@ def new_parser(description: str) -> argparse.ArgumentParser:
     )
 
 
-def add_model_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
-    """What decides the network and where it runs."""
+def add_network_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
+    """What decides the network."""
     parser.add_argument(
         "--scale_factor",
         type=SIZE,
@@ -67,6 +67,11 @@ def add_model_options(parser: argparse._ActionsContainer, scale_factor: int) -> 
         help="dsc depthwise separable, tc plain 3x3, dc dilated 3x3 (our reading: "
         "the authors name it without code)",
     )
+
+
+def add_model_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
+    """What decides the network and where it runs."""
+    add_network_options(parser, scale_factor)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
 
 
@@ -524,4 +529,31 @@ def evaluate_parser() -> argparse.ArgumentParser:
     run = parser.add_argument_group("run")
     run.add_argument("--num_workers", type=COUNT, default=0, help="processes; 0: one per core")
     run.add_argument("--device", default="auto", help="of pyiqa metrics and TorchScript networks")
+    return parser
+
+
+def export_parser() -> argparse.ArgumentParser:
+    """Options of export.py."""
+    parser = new_parser("Write the model as one file for other programs, and check that file.")
+    parser.add_argument(
+        "--format", choices=("onnx", "torchscript", "torch_export"), default="onnx", help="of file"
+    )
+    parser.add_argument(
+        "--input",
+        choices=("float_nchw", "uint8_nhwc"),
+        default="float_nchw",
+        help="what it takes and gives: float32 [B, 3, H, W] in [0, 1], or for onnx also "
+        "uint8 [B, H, W, 3]; RGB, any height and width",
+    )
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    parser.add_argument(
+        "--save_path",
+        type=Path,
+        default=None,
+        help="the file; left out: sgz.onnx, sgz.pt (torchscript) or sgz.pt2 (torch_export)",
+    )
+    parser.add_argument("--iterations", type=SIZE, default=8, help="how often the curve is applied")
+    add_network_options(parser, scale_factor=12)
     return parser

@@ -1,0 +1,181 @@
+"""Write the model, curve and resizing inside, as one ONNX, TorchScript or torch.export file.
+
+    python export.py --format onnx --save_path sgz.onnx
+    python export.py --format onnx --input uint8_nhwc --save_path sgz_uint8.onnx
+    python export.py --format torchscript --save_path sgz.pt
+    python export.py --format torch_export --save_path sgz.pt2
+
+The file takes images of any size. Before it gets its name it is read back and compared with
+PyTorch at five sizes; one that differs is not kept.
+"""
+
+import io
+import warnings
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from graph import OPSET, method_to_onnx
+from model import CheckpointError, EnhanceNet, load_model
+from option import export_parser
+from utils import UserError, run_script, write_whole
+
+SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
+FLOAT_LIMIT = 1e-4  # of values in [0, 1]: a fortieth of an 8-bit level
+LEVEL_LIMIT = 1  # of 255: where the two lie on either side of a rounding
+
+
+def main() -> int:
+    options = export_parser().parse_args()
+    target = choose_target(options)
+    net = load_model(
+        options.weight_dir, options.scale_factor, options.conv_type, options.iterations
+    )
+    content = build(net, options)
+
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+        check(read_back(path, options), net, options)
+
+    try:
+        write_whole(target, write)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target} ({error.strerror or error}); choose another --save_path"
+        ) from error
+    print(f"done: {target}, {len(content) / 1000:.1f} kB")
+    return 0
+
+
+def choose_target(options: Namespace) -> Path:
+    """Where the file goes.
+
+    Raises:
+        UserError: a suffix that is not the format's, or an input that the format cannot have.
+    """
+    suffix = SUFFIXES[options.format]
+    target = options.save_path or Path(f"sgz{suffix}")
+    if target.suffix.lower() != suffix:
+        raise UserError(f"--format {options.format} writes {suffix} files; {target} is not one")
+    if options.input != "float_nchw" and options.format != "onnx":
+        raise UserError(f"--input {options.input} is for --format onnx; leave it out")
+    return target
+
+
+def build(net: EnhanceNet, options: Namespace) -> bytes:
+    """The content of the file."""
+    if options.format == "onnx":
+        print(f"ONNX opset {OPSET}, standard operators only; {describe(options)} -> enhanced")
+        return method_to_onnx(net, options.input)
+    print(f"{describe(options)} -> (enhanced, factor map)")
+    if options.format == "torchscript":
+        return to_torchscript(net)
+    return to_torch_export(net)
+
+
+def describe(options: Namespace) -> str:
+    """What the file takes, in words."""
+    if options.input == "float_nchw":
+        return "image float32 [B, 3, H, W], RGB in [0, 1]"
+    return "image uint8 [B, H, W, 3], RGB"
+
+
+def to_torchscript(net: EnhanceNet) -> bytes:
+    """A TorchScript archive, for torch.jit.load and libtorch."""
+    print("torch has deprecated TorchScript; --format torch_export takes its place")
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # said above, once
+        torch.jit.save(torch.jit.script(net), buffer)
+    return buffer.getvalue()
+
+
+def to_torch_export(net: EnhanceNet) -> bytes:
+    """An archive for torch.export.load; batch, height and width are free."""
+    from torch.fx.experimental import _config
+
+    free = torch.export.Dim.DYNAMIC
+    image = torch.zeros(2, 3, 50, 61)
+    buffer = io.BytesIO()
+    # Or the file would refuse a batch of one, multiples of the scale factor and tiny images, as
+    # torch.export takes what holds for the sample (a size is not 1, a cut is needed) for a rule.
+    with _config.patch(backed_size_oblivious=True):
+        program = torch.export.export(
+            net, (image,), dynamic_shapes={"image": {0: free, 2: free, 3: free}}
+        )
+        torch.export.save(program, buffer)
+    return buffer.getvalue()
+
+
+def read_back(path: Path, options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
+    """The written file as a function from images to enhanced images."""
+    if options.format == "onnx":
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        return lambda image: session.run(["enhanced"], {"image": image})[0]
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        if options.format == "torchscript":
+            module = torch.jit.load(file)
+        else:
+            module = torch.export.load(file).module()
+
+    def run(image: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return module(torch.from_numpy(image))[0].numpy()
+
+    return run
+
+
+def check_sizes(scale: int) -> tuple[tuple[int, int, int], ...]:
+    """Batch, height and width: a multiple, odd, portrait, below the scale factor, one pixel."""
+    below = max(scale - 1, 1)
+    return (1, 10 * scale, 16 * scale), (2, 131, 97), (1, 333, 250), (1, below, below), (1, 1, 1)
+
+
+def check(run: Callable[[np.ndarray], np.ndarray], net: EnhanceNet, options: Namespace) -> None:
+    """Print how far the file is from PyTorch at five sizes.
+
+    Raises:
+        UserError: farther than the limit.
+    """
+    levels = options.input == "uint8_nhwc"
+    limit, unit = (LEVEL_LIMIT, "of 255") if levels else (FLOAT_LIMIT, "of 1")
+    rng = np.random.default_rng(0)
+    worst = 0.0
+    print(f"{'batch x height x width':>22}  largest difference from PyTorch, {unit}")
+    for batch, height, width in check_sizes(options.scale_factor):
+        image = rng.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
+        if not levels:
+            image = np.ascontiguousarray(image.transpose(0, 3, 1, 2)) / np.float32(255)
+        expected, found = enhance_plainly(net, image), run(image)
+        if found.shape != expected.shape or found.dtype != expected.dtype:
+            raise UserError(f"the file gives {found.dtype} {found.shape} for {image.shape}")
+        difference = np.abs(found.astype(np.float64) - expected).max()
+        print(f"{f'{batch} x {height} x {width}':>22}  {difference:.3g}")
+        worst = max(worst, np.nan_to_num(difference, nan=np.inf))
+    if worst > limit:
+        raise UserError(
+            f"the file differs from PyTorch by {worst:.3g} {unit}, more than {limit:g}: "
+            "not kept; try other versions of torch and onnxruntime, and please report it"
+        )
+    print(f"within the limit, {limit:g} {unit}")
+
+
+def enhance_plainly(net: EnhanceNet, image: np.ndarray) -> np.ndarray:
+    """EnhanceNet.forward, from and to the layout of `image`."""
+    levels = image.dtype == np.uint8
+    x = image.transpose(0, 3, 1, 2) / np.float32(255) if levels else image
+    with torch.no_grad():
+        enhanced = net(torch.from_numpy(x))[0].numpy()
+    if levels:
+        return (enhanced.transpose(0, 2, 3, 1) * 255 + 0.5).astype(np.uint8)
+    return enhanced
+
+
+if __name__ == "__main__":
+    run_script(main, CheckpointError)
