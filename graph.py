@@ -27,32 +27,29 @@ def method_to_onnx(net: nn.Module, layout: str = "float_nchw") -> bytes:
     """
     if layout not in LAYOUTS:
         raise ValueError(f"the layout must be one of {', '.join(LAYOUTS)}, not {layout!r}")
-    graph = Graph()
-    if layout == "float_nchw":
-        size = graph.add("Shape", "image", start=2, end=4)  # [2]: height and width
-        small = add_shrink(graph, add_picks(graph, "image", size, net.scale_factor, 2), net)
-        small_factor = add_network(graph, net, small, "small_factor")
-        factor = add_enlarge(graph, small_factor, size, net.scale_factor)
-        add_curve(graph, "image", factor, net.iterations, "enhanced")
-        shape, kind = ["batch", 3, "height", "width"], "float"
-    else:
-        # Channels stay last at full size; the small picture and the factor map are turned.
-        size = graph.add("Shape", "image", start=1, end=3)
-        picks = add_unit(graph, add_picks(graph, "image", size, net.scale_factor, 1))
-        small = add_shrink(graph, graph.add("Transpose", picks, perm=[0, 3, 1, 2]), net)
-        small_factor = add_network(graph, net, small, "small_factor")
-        factor = add_enlarge(graph, small_factor, size, net.scale_factor)
+    graph, scale, levels = Graph(), net.scale_factor, layout == "uint8_nhwc"
+    rows = 1 if levels else 2  # the axis of the height; the width's is the next
+    size = graph.add("Shape", "image", start=rows, end=rows + 2)
+    picks = add_picks(graph, "image", size, scale, rows)
+    if levels:  # channels stay last at full size; what is small is turned
+        picks = graph.add("Transpose", add_unit(graph, picks), perm=[0, 3, 1, 2])
+    factor = add_network(graph, net, add_shrink(graph, picks, scale), "small_factor")
+    factor = add_enlarge(graph, factor, size, scale)
+    if levels:
         factor = graph.add("Transpose", factor, perm=[0, 2, 3, 1])
         x = add_curve(graph, add_unit(graph, "image"), factor, net.iterations, "unit")
-        levels = graph.add("Mul", x, graph.constant(255.0))
-        nudged = graph.add("Add", levels, graph.constant(0.5))  # the cast truncates
+        nudged = graph.add("Mul", x, graph.constant(255.0))
+        nudged = graph.add("Add", nudged, graph.constant(0.5))  # the cast truncates
         graph.add("Cast", nudged, result="enhanced", to=graph.types["uint8"])
-        shape, kind = ["batch", "height", "width", 3], "uint8"
+        kind, shape = "uint8", ["batch", "height", "width", 3]
+    else:
+        add_curve(graph, "image", factor, net.iterations, "enhanced")
+        kind, shape = "float", ["batch", 3, "height", "width"]
     return graph.serialise(
         "sgz_method",
         kind,
         {"image": shape, "enhanced": shape},
-        scale_factor=net.scale_factor,
+        scale_factor=scale,
         conv_type=net.conv_type,
         iterations=net.iterations,
     )
@@ -149,8 +146,8 @@ def add_picks(graph: Graph, image: str, size: str, scale: int, first_axis: int) 
     for number in range(2):
         length = graph.add("Gather", size, graph.constant(number))
         cells = graph.add("Range", graph.constant(0), length, graph.constant(scale))
-        rows = graph.add("Unsqueeze", cells, graph.constant([1]))
-        wanted = graph.add("Add", rows, graph.constant(middle(scale)))  # [cells, 1 or 2]
+        cells = graph.add("Unsqueeze", cells, graph.constant([1]))
+        wanted = graph.add("Add", cells, graph.constant(middle(scale)))  # [cells, 1 or 2]
         wanted = graph.add("Reshape", wanted, graph.constant([-1]))
         last = graph.add("Sub", length, graph.constant(1))
         wanted = graph.add("Min", wanted, last)  # as if the last row or column were repeated
@@ -158,9 +155,9 @@ def add_picks(graph: Graph, image: str, size: str, scale: int, first_axis: int) 
     return image
 
 
-def add_shrink(graph: Graph, picks: str, net: nn.Module) -> str:
+def add_shrink(graph: Graph, picks: str, scale: int) -> str:
     """model.shrink from its picked pixels [B, 3, ., .]: their means over each cell."""
-    count = len(middle(net.scale_factor))
+    count = len(middle(scale))
     if count == 1:
         return picks
     return graph.add("AveragePool", picks, kernel_shape=[count, count], strides=[count, count])

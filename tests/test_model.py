@@ -196,3 +196,9 @@ def test_paper_initialisation():
     weights = torch.cat([p.flatten() for n, p in net.named_parameters() if n.endswith("weight")])
     assert weights.std().item() == pytest.approx(0.02, rel=0.05)
     assert all(not p.any() for n, p in net.named_parameters() if n.endswith("bias"))
+
+
+def test_scale_factors_whose_inverse_is_rounded_down():
+    for scale in (49, 98, 103, 107):
+        enhanced, factor = EnhanceNet(scale)(torch.rand(1, 3, scale, 2 * scale + 1))
+        assert enhanced.shape == factor.shape == (1, 3, scale, 2 * scale + 1)
