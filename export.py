@@ -131,10 +131,16 @@ def read_back(path: Path, options: Namespace) -> Callable[[np.ndarray], np.ndarr
     return run
 
 
-def check_sizes(scale: int) -> tuple[tuple[int, int, int], ...]:
-    """Batch, height and width: a multiple, odd, portrait, below the scale factor, one pixel."""
-    below = max(scale - 1, 1)
-    return (1, 10 * scale, 16 * scale), (2, 131, 97), (1, 333, 250), (1, below, below), (1, 1, 1)
+def check_sizes(scale: int) -> list[tuple[int, int, int]]:
+    """Batch, height and width: a multiple of scale, odd, portrait, smaller than scale, one row."""
+    below, whole = max(scale - 1, 1), max(120 // scale, 2) * scale
+    return [
+        (1, whole, 2 * whole),
+        (2, 131, 97),
+        (1, 333, 250),
+        (1, below, below),
+        (1, 1, 3 * scale + 1),
+    ]
 
 
 def check(run: Callable[[np.ndarray], np.ndarray], net: EnhanceNet, options: Namespace) -> None:
