@@ -63,17 +63,22 @@ function drawSoon() {
   });
 }
 
-// From no brightening to full: indigo, plum, orange, pale yellow.
+// From the map's least brightening to its most: indigo, plum, orange, pale yellow.
 const RAMP = [[27, 20, 84], [139, 35, 112], [238, 120, 60], [252, 240, 170]];
 
 function drawMap() {
   const { values, width, height } = factor;
   const area = width * height;
   const [strength] = settings();
+  const mean = (i) => (values[i] + values[area + i] + values[2 * area + i]) / 3;
+  const light = Float32Array.from({ length: area }, (_, i) => Math.min(1, -mean(i) * strength));
+  const least = light.reduce((a, b) => Math.min(a, b));
+  const most = light.reduce((a, b) => Math.max(a, b));
+  $("least").textContent = least.toFixed(2);
+  $("most").textContent = most.toFixed(2);
   const image = new ImageData(width, height);
   for (let i = 0; i < area; i++) {
-    const mean = (values[i] + values[area + i] + values[2 * area + i]) / 3;
-    const place = Math.max(0, Math.min(1, -mean * strength)) * (RAMP.length - 1);
+    const place = ((light[i] - least) / (most - least || 1)) * (RAMP.length - 1);
     const first = Math.min(Math.floor(place), RAMP.length - 2);
     for (let c = 0; c < 3; c++) {
       image.data[4 * i + c] =

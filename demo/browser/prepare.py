@@ -18,8 +18,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere
 
-from graph import network_to_onnx
-from model import CheckpointError, load_model
 from option import browser_parser
 from utils import UserError, run_script, write_whole
 
@@ -90,21 +88,35 @@ def fetch_vendor(vendor: Path) -> None:
             write_whole(vendor / name, lambda path, content=content: path.write_bytes(content))
 
 
+def write_network(weight: Path, target: Path) -> None:
+    """Write a checkpoint's network as ONNX.
+
+    Raises:
+        UserError: the checkpoint cannot be used.
+    """
+    from graph import network_to_onnx
+    from model import CheckpointError, load_model
+
+    try:
+        content = network_to_onnx(load_model(weight))
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    write_whole(target, lambda path: path.write_bytes(content))
+    print(f"{target}: {len(content) / 1000:.1f} kB, from {weight}")
+
+
 def main() -> None:
     options = browser_parser().parse_args()
     vendor = options.page_dir / "vendor"
-    network = network_to_onnx(load_model(options.weight_dir))
     if is_vendored(vendor):
         print(f"{vendor}: {PACKAGE} is there")
     else:
         fetch_vendor(vendor)
         print(f"{vendor}: {PACKAGE}")
     write_whole(vendor / "sample.png", lambda path: shutil.copyfile(SAMPLE, path))
-    target = options.page_dir / "sgz.onnx"
-    write_whole(target, lambda path: path.write_bytes(network))
-    print(f"{target}: {len(network) / 1000:.1f} kB, from {options.weight_dir}")
+    write_network(options.weight_dir, options.page_dir / "sgz.onnx")
     print(f"look at it: python -m http.server --directory {options.page_dir}")
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError)
+    run_script(main)
