@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsing import launched
-from pictures import png, saved, scene, turned
+from pictures import bomb, png, saved, scene, turned
 from PIL import Image, ImageCms
 
 from enhancer import Enhancer
@@ -75,16 +75,14 @@ def enhancer():
     return Enhancer(WEIGHT, threads=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def visit(browser, host):
-    """Opens the page; every request must stay with its host."""
-    contexts, requests = [], []
+    """Opens the page; every request of all these tests must stay with its host."""
+    requests = []
 
-    def open_page(query: str = "", wait: bool = True, script: str | None = None, **options):
-        context = browser.new_context(**{"permissions": ["camera"], **options})
-        contexts.append(context)
-        context.set_default_timeout(PATIENCE)
-        page = context.new_page()
+    def open_page(query: str = "", wait: bool = True, script: str | None = None):
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
         page.on("request", lambda request: requests.append(request.url))
         if script:
             page.add_init_script(script)
@@ -94,21 +92,14 @@ def visit(browser, host):
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
     ours = (f"http://127.0.0.1:{host.server_port}/", f"blob:http://127.0.0.1:{host.server_port}/")
     assert [url for url in requests if not url.startswith(ours)] == []
 
 
 @pytest.fixture(scope="module")
-def shared(browser, host):
+def shared(visit):
     """A page that several tests take on, one after another."""
-    page = browser.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.goto(f"http://127.0.0.1:{host.server_port}/")
-    page.wait_for_selector("[data-network=ready]")
-    yield page
-    page.close()
+    return visit()
 
 
 def until(true, *arguments) -> None:
@@ -162,6 +153,13 @@ def test_pictures_equal_pythons(shared, visit, enhancer, painter):
         bright = enhancer(dark)
         assert largest_difference(colours(image), bright) <= 2
         assert dark.shape == (1, 1, 3) or largest_difference(bright, dark) > 10
+
+
+def test_a_picture_larger_than_a_texture(shared, enhancer):
+    dark = scene(10, 8300)  # of the software renderer's textures
+    choose(shared, png(dark))
+    assert shared.get_attribute("#page", "data-painter") == "JavaScript"
+    assert largest_difference(colours(downloaded(shared)[1]), enhancer(dark)) <= 2
 
 
 def test_gray_stays_gray_and_clear_stays_clear(shared, enhancer):
@@ -244,14 +242,17 @@ def test_the_divider_is_worked_by_keyboard(shared):
     assert page.evaluate("document.getElementById('map').width") == 8  # 90 / 12, rounded up
 
 
-def test_a_bad_file_gets_a_sentence_and_the_page_goes_on(visit):
-    page = visit()
+def test_a_bad_file_gets_a_sentence_and_the_page_goes_on(shared):
+    page = shared
+    state = page.get_attribute("#page", "data-state")
     for name in ("nothing.jpg", "cut.png"):
         content = b"no picture" if "jpg" in name else png(scene(60, 90))[:60]
         choose(page, content, name)
         sentence = page.inner_text("#error-text")
         assert sentence.startswith(f"{name} is damaged")
-        assert page.get_attribute("#page", "data-state") == "empty"
+        assert page.get_attribute("#page", "data-state") == state
+    choose(page, bomb(20_000), "bomb.png")
+    assert "400 megapixels" in page.inner_text("#error-text")
     page.click("#sample")
     page.wait_for_selector("[data-state=photo]")
     assert not page.is_visible("#error")
@@ -261,8 +262,23 @@ def test_a_bad_file_gets_a_sentence_and_the_page_goes_on(visit):
     assert downloaded(page)[1].size == (451, 300)
 
 
-def test_the_webcam(visit):
-    page = visit()
+@pytest.mark.parametrize(
+    "event",
+    ["ClipboardEvent('paste', {clipboardData: data})", "DragEvent('drop', {dataTransfer: data})"],
+)
+def test_photos_are_pasted_and_dropped(shared, event):
+    name = f"{event[:4]}.png"
+    shared.evaluate(f"""async () => {{
+        const content = await (await fetch("vendor/sample.png")).blob();
+        const data = new DataTransfer();
+        data.items.add(new File([content], "{name}", {{type: content.type}}));
+        document.dispatchEvent(new {event});
+    }}""")
+    shared.wait_for_selector(f"#status:has-text('{name}: 451 ')")
+
+
+def test_the_webcam(shared):
+    page = shared
     page.click("#camera")
     page.wait_for_selector("[data-state=camera]")
     draws = count(page, "draws")
@@ -281,19 +297,17 @@ def test_the_webcam(visit):
     page.wait_for_selector("[data-state=photo]")
 
 
-def test_a_refused_webcam_gets_a_sentence(visit):
-    refuse = (
-        "navigator.mediaDevices.getUserMedia = "
-        "() => Promise.reject(new DOMException('', 'NotAllowedError'))"
-    )
-    page = visit(script=refuse)
-    page.click("#camera")
-    page.wait_for_selector("#error:visible")
-    assert "told not to use the camera" in page.inner_text("#error-text")
+def test_a_refused_webcam_gets_a_sentence(shared):
+    refuse = "() => Promise.reject(new DOMException('', 'NotAllowedError'))"
+    shared.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refuse}; }}")
+    shared.click("#camera")
+    shared.wait_for_selector("#error:visible")
+    assert "told not to use the camera" in shared.inner_text("#error-text")
+    shared.evaluate("delete navigator.mediaDevices.getUserMedia")  # the prototype's shows again
 
 
-def test_the_page_can_talk_to_nobody_else(visit, host):
-    page = visit()
+def test_the_page_can_talk_to_nobody_else(shared, host):
+    page = shared
     elsewhere = f"http://localhost:{host.server_port}/style.css"  # the same host by another name
     attempt = f"fetch('{elsewhere}', {{mode: 'no-cors'}}).then(() => 'answered', () => 'refused')"
     assert page.evaluate(attempt) == "refused"
@@ -313,8 +327,9 @@ def test_a_lost_graphics_card_is_done_without(visit, enhancer):
     assert largest_difference(colours(downloaded(page)[1]), enhancer(dark)) <= 2
 
 
-def test_a_phone_scrolls_one_way(visit):
-    page = visit(viewport={"width": 390, "height": 844})
+def test_a_phone_scrolls_one_way(shared):
+    page = shared
+    page.set_viewport_size({"width": 390, "height": 844})
     too_wide = "document.documentElement.scrollWidth > innerWidth"
     assert not page.evaluate(too_wide)
     choose(page, png(scene(40, 300)), "a" * 120 + ".png")

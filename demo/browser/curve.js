@@ -118,7 +118,7 @@ export class GlPainter {
   kind = "WebGL";
   canvas = document.createElement("canvas");
 
-  // A painter, or null where WebGL 2 is absent. onLost() when the browser takes it away.
+  // A painter, or null where there is no WebGL 2 that works. onLost() when it is taken away.
   static make(onLost) {
     const painter = new GlPainter();
     painter.gl = painter.canvas.getContext("webgl2", {
@@ -127,8 +127,13 @@ export class GlPainter {
       premultipliedAlpha: false, // colours under transparent pixels stay what they are
     });
     if (!painter.gl) return null;
+    try {
+      painter.#prepare();
+    } catch (error) {
+      console.warn(error);
+      return null;
+    }
     painter.canvas.addEventListener("webglcontextlost", onLost);
-    painter.#prepare();
     return painter;
   }
 
@@ -150,8 +155,8 @@ export class GlPainter {
   // Take a picture (ImageBitmap or video) of this size; false if it is too large.
   load(source, width, height) {
     const gl = this.gl;
-    const limit = Math.min(gl.getParameter(gl.MAX_TEXTURE_SIZE), ...gl.getParameter(gl.MAX_VIEWPORT_DIMS));
-    if (Math.max(width, height) > limit) return false;
+    if (gl.isContextLost()) return false;
+    if (Math.max(width, height) > gl.getParameter(gl.MAX_TEXTURE_SIZE)) return false;
     if (this.canvas.width !== width || this.canvas.height !== height) {
       this.canvas.width = width;
       this.canvas.height = height;
@@ -171,14 +176,15 @@ export class GlPainter {
     const [width, height] = [small(this.width), small(this.height)];
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.cells);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2 * width, 2 * height, 0, gl.RGBA, gl.UNSIGNED_BYTE, null);
+    const format = [gl.RGBA, gl.UNSIGNED_BYTE];
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, 2 * width, 2 * height, 0, ...format, null);
     gl.bindFramebuffer(gl.FRAMEBUFFER, this.frame);
     gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, this.cells, 0);
     gl.useProgram(this.gather);
     gl.viewport(0, 0, 2 * width, 2 * height);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
     const bytes = new Uint8Array(16 * width * height);
-    gl.readPixels(0, 0, 2 * width, 2 * height, gl.RGBA, gl.UNSIGNED_BYTE, bytes);
+    gl.readPixels(0, 0, 2 * width, 2 * height, ...format, bytes);
     gl.bindFramebuffer(gl.FRAMEBUFFER, null);
     return meanOfCells(bytes, width, height);
   }
@@ -188,13 +194,24 @@ export class GlPainter {
     const { width, height } = factor;
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.factor);
-    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, width, height, 0, gl.RGBA, gl.FLOAT, interleave(factor));
+    const texels = interleave(factor);
+    gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, width, height, 0, gl.RGBA, gl.FLOAT, texels);
     gl.useProgram(this.curve);
     gl.uniform2f(gl.getUniformLocation(this.curve, "pace"), step(width), step(height));
   }
 
+  // Draws; done once the pixels are there. Until then `busy`: more would only pile up.
   async draw(strength, iterations) {
+    const gl = this.gl;
     this.#drawNow(strength, iterations);
+    const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
+    gl.flush();
+    this.busy = true;
+    while (gl.clientWaitSync(fence, 0, 0) === gl.TIMEOUT_EXPIRED) {
+      await new Promise((next) => setTimeout(next));
+    }
+    this.busy = false;
+    gl.deleteSync(fence);
   }
 
   #drawNow(strength, iterations) {
@@ -246,6 +263,7 @@ export class PlainPainter {
     } catch {
       return false; // more than this browser's canvas can hold
     }
+    this.#turn += 1; // what is still being drawn is of another picture
     this.width = width;
     this.height = height;
     return this.pixels.length === 4 * width * height;
@@ -269,7 +287,7 @@ export class PlainPainter {
     this.factor = factor;
   }
 
-  // Draws slice by slice; a later call takes over from an earlier one that is still at it.
+  // Draws slice by slice; a later call ends an earlier one that is still at it.
   draw(strength, iterations) {
     this.#drawn = this.#draw(++this.#turn, strength, iterations);
     return this.#drawn;
@@ -284,7 +302,7 @@ export class PlainPainter {
       this.context.putImageData(this.#band(map, iterations, top, count), 0, top);
       if (performance.now() > pause) {
         await new Promise((next) => setTimeout(next));
-        if (turn !== this.#turn) return this.#drawn;
+        if (turn !== this.#turn) return;
         pause = performance.now() + SLICE_MS;
       }
     }
@@ -293,7 +311,9 @@ export class PlainPainter {
   // Rows top to top + count, enhanced.
   #band(map, iterations, top, count) {
     const { width, height } = this.factor;
-    const out = new ImageData(this.width, count);
+    const { pixels, width: wide } = this;
+    const out = new ImageData(wide, count);
+    const { data } = out;
     const paceX = step(width);
     const paceY = step(height);
     for (let y = 0; y < count; y++) {
@@ -301,29 +321,30 @@ export class PlainPainter {
       const first = Math.floor(below) * width;
       const second = Math.min(Math.floor(below) + 1, height - 1) * width;
       const wy = below - Math.floor(below);
-      for (let x = 0; x < this.width; x++) {
+      for (let x = 0; x < wide; x++) {
         const along = x * paceX;
         const left = Math.floor(along);
         const right = Math.min(left + 1, width - 1);
         const wx = along - left;
-        const from = 4 * ((top + y) * this.width + x);
-        const to = 4 * (y * this.width + x);
+        const from = 4 * ((top + y) * wide + x);
+        const to = 4 * (y * wide + x);
         for (let c = 0; c < 3; c++) {
           const upper = map[4 * (first + left) + c] * (1 - wx) + map[4 * (first + right) + c] * wx;
-          const lower = map[4 * (second + left) + c] * (1 - wx) + map[4 * (second + right) + c] * wx;
+          const lower =
+            map[4 * (second + left) + c] * (1 - wx) + map[4 * (second + right) + c] * wx;
           const a = upper * (1 - wy) + lower * wy;
-          let v = this.pixels[from + c] / 255;
+          let v = pixels[from + c] / 255;
           for (let i = 0; i < iterations; i++) v += a * (v * v - v);
-          out.data[to + c] = v * 255; // a clamped array rounds by itself
+          data[to + c] = v * 255; // a clamped array rounds by itself
         }
-        out.data[to + 3] = this.pixels[from + 3];
+        data[to + 3] = pixels[from + 3];
       }
     }
     return out;
   }
 
   async toBlob(type, quality) {
-    await this.#drawn;
+    for (let drawn; drawn !== this.#drawn; await drawn) drawn = this.#drawn;
     return new Promise((done) => this.canvas.toBlob(done, type, quality));
   }
 

@@ -14,7 +14,9 @@ async function fetchBytes(name, report = () => {}) {
   } catch {
     throw new PageError(`The page's host did not answer for ${name}. Is it still running?`);
   }
-  if (!answer.ok) throw new PageError(`${name} is not beside the page. Where it is hosted, ${PREPARE}`);
+  if (!answer.ok) {
+    throw new PageError(`${name} is not beside the page. Where it is hosted, ${PREPARE}`);
+  }
   const total = Number(answer.headers.get("content-length"));
   const parts = [];
   let length = 0;

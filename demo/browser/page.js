@@ -57,7 +57,8 @@ let waiting = false;
 function drawSoon() {
   if (waiting || !factor) return;
   waiting = true;
-  requestAnimationFrame(() => {
+  requestAnimationFrame(function now() {
+    if (painter.busy) return requestAnimationFrame(now);
     waiting = false;
     if (factor) draw().catch(complain);
   });
@@ -118,7 +119,7 @@ function take(source, width, height, plain = false) {
 // The graphics card may be taken away at any time: go on without it.
 function onLost() {
   if (photo?.file) attempt(() => open(photo.file, true));
-  else {
+  else if (camera) {
     stopCamera();
     complain(new PageError("The graphics card was taken away; start the webcam again."));
   }
@@ -197,7 +198,8 @@ async function download() {
   say("Writing the file …");
   const file = await encode(painter, photo);
   save(file);
-  say(`Saved ${file.name}, ${photo.width} × ${photo.height}, ${(file.blob.size / 1e6).toFixed(1)} MB.`);
+  const size = `${photo.width} × ${photo.height}, ${(file.blob.size / 1e6).toFixed(1)} MB`;
+  say(`Saved ${file.name}: ${size}.`);
 }
 
 // --- the camera

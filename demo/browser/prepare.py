@@ -1,7 +1,7 @@
 """Fetch what the browser's page runs on, and write the network beside it.
 
     python demo/browser/prepare.py
-    python -m http.server --directory demo/browser
+    python -m http.server -d demo/browser
 
 Three things are written into the page's folder and not kept in git: `vendor/` with ONNX Runtime Web
 from npm, the network of a checkpoint as `sgz.onnx`, and a sample photograph. Then the folder can be
@@ -115,7 +115,7 @@ def main() -> None:
         print(f"{vendor}: {PACKAGE}")
     write_whole(vendor / "sample.png", lambda path: shutil.copyfile(SAMPLE, path))
     write_network(options.weight_dir, options.page_dir / "sgz.onnx")
-    print(f"look at it: python -m http.server --directory {options.page_dir}")
+    print(f"look at it: python -m http.server -d {options.page_dir}")
 
 
 if __name__ == "__main__":
