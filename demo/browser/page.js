@@ -49,7 +49,7 @@ const settings = () => [Number($("strength").value), Number($("iterations").valu
 async function draw() {
   await painter.draw(...settings());
   page.dataset.draws = Number(page.dataset.draws) + 1;
-  if ($("show-map").checked) drawMap();
+  if (factor && $("show-map").checked) drawMap(); // it may be gone by now
 }
 
 let waiting = false;
@@ -178,6 +178,7 @@ async function open(file, plain = false) {
   $("before-photo").src = read.url;
   painter.setFactor(factor);
   await draw();
+  if (mine !== shown) return;
   show("photo");
   const seconds = ((performance.now() - start) / 1000).toFixed(2);
   say(`${read.name}: ${read.width} × ${read.height}, enhanced in ${seconds} s.`);
@@ -194,6 +195,7 @@ async function openSample() {
 }
 
 async function download() {
+  if (!factor) throw new PageError("The picture is not ready yet.");
   page.ariaBusy = "true";
   say("Writing the file …");
   const file = await encode(painter, photo);
@@ -236,6 +238,7 @@ async function enhanceFrames(running) {
     factor = smoother.smooth(found, performance.now() / 1000);
     painter.setFactor(factor);
     await draw();
+    if (running !== camera) return;
     if (page.dataset.state !== "camera") show("camera");
   }
   if (running === camera) stopCamera();
