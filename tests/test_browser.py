@@ -29,8 +29,9 @@ PATIENCE = 60_000  # milliseconds, on a busy machine
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """A static host; `seen` holds what it was asked for."""
+    """A static host that knows no type for .wasm; `seen` holds what it was asked for."""
 
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".wasm": "text/plain"}
     seen: list[tuple[str, str]]
 
     def log_message(self, *_):
@@ -58,7 +59,7 @@ def served(folder: Path) -> ThreadingHTTPServer:
 
 @pytest.fixture(scope="module")
 def host(folder):
-    server = served(folder)
+    server = served(folder.parent)  # the page lies in a folder of its host
     yield server
     server.shutdown()
     server.server_close()
@@ -89,7 +90,7 @@ def visit(browser, host):
         page.on("pageerror", lambda error: troubles.append(("error", str(error))))
         if script:
             page.add_init_script(script)
-        page.goto(f"http://127.0.0.1:{host.server_port}/{query}")
+        page.goto(f"http://127.0.0.1:{host.server_port}/page/{query}")
         if wait:
             page.wait_for_selector("[data-network=ready]")
         return page
@@ -314,7 +315,9 @@ def test_a_refused_webcam_gets_a_sentence(shared):
 
 def test_the_page_can_talk_to_nobody_else(shared, host):
     page = shared
-    elsewhere = f"http://localhost:{host.server_port}/style.css"  # the same host by another name
+    elsewhere = (
+        f"http://localhost:{host.server_port}/page/style.css"  # the same host by another name
+    )
     attempt = f"fetch('{elsewhere}', {{mode: 'no-cors'}}).then(() => 'answered', () => 'refused')"
     assert page.evaluate(attempt) == "refused"
     assert not [name for name, _ in host.seen if name.startswith("localhost")]

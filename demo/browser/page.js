@@ -156,7 +156,10 @@ async function open(file, plain = false) {
   await network;
   say(`Reading ${file.name} …`);
   const read = await readPhoto(file);
-  if (mine < shown) return;
+  if (mine < shown) {
+    URL.revokeObjectURL(read.url);
+    return read.bitmap.close();
+  }
   shown = mine;
   stopCamera();
   say("Looking at the picture …");
