@@ -309,7 +309,7 @@ def test_a_refused_webcam_gets_a_sentence(shared):
     shared.evaluate(f"() => {{ navigator.mediaDevices.getUserMedia = {refuse}; }}")
     shared.click("#camera")
     shared.wait_for_selector("#error:visible")
-    assert "told not to use the camera" in shared.inner_text("#error-text")
+    assert "may not use the camera" in shared.inner_text("#error-text")
     shared.evaluate("delete navigator.mediaDevices.getUserMedia")  # the prototype's shows again
 
 

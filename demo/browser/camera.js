@@ -3,7 +3,7 @@
 import { PageError } from "./network.js";
 
 const REASONS = {
-  NotAllowedError: "The browser was told not to use the camera; allow it beside the page's address.",
+  NotAllowedError: "The browser may not use the camera; allow it beside the page's address.",
   NotFoundError: "No camera was found.",
   NotReadableError: "The camera is in use by another program.",
 };

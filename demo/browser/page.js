@@ -1,9 +1,11 @@
 // The page: a photo or the camera in, the brightened picture out.
 
 import { Camera, Smoother } from "./camera.js";
-import { GlPainter, PlainPainter, SCALE } from "./curve.js";
+import { SCALE } from "./curve.js";
 import { Network, PageError } from "./network.js";
 import { encode, readPhoto, save } from "./photo.js";
+import { PlainPainter } from "./plain.js";
+import { GlPainter } from "./webgl.js";
 
 const $ = (id) => document.getElementById(id);
 const page = $("page");
