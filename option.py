@@ -373,6 +373,18 @@ def video_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def browser_parser() -> argparse.ArgumentParser:
+    """Options of demo/browser/prepare.py."""
+    parser = new_parser("Fetch what the browser's page runs on, and write the network beside it.")
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    parser.add_argument(
+        "--page_dir", type=Path, default=Path("demo/browser"), help="the folder with the page"
+    )
+    return parser
+
+
 def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
     """What an Enhancer is built from, but for the checkpoint."""
     add_model_options(parser, scale_factor=12)

@@ -29,7 +29,8 @@ OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "pyiqa"}  # missing, what nee
 
 SOURCES = sorted(
     path
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("demo/*.py"), *ROOT.glob("data/*.py")]
+    for pattern in ("*.py", "demo/*.py", "demo/browser/*.py", "data/*.py")
+    for path in ROOT.glob(pattern)
     if not path.name.startswith(".")
 )
 MODULES = {path.stem for path in ROOT.glob("*.py")}

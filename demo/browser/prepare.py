@@ -1,0 +1,122 @@
+"""Fetch what the browser's page runs on, and write the network beside it.
+
+    python demo/browser/prepare.py
+    python -m http.server -d demo/browser
+
+Three things are written into the page's folder and not kept in git: `vendor/` with ONNX Runtime Web
+from npm, the network of a checkpoint as `sgz.onnx`, and a sample photograph. Then the folder can be
+copied to any static host.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere
+
+from option import browser_parser
+from utils import UserError, run_script, write_whole
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "onnxruntime-web@1.30.0"
+# Of the package's 130 MB the page needs two files; the names served end in .js and .wasm, as many
+# hosts do not know .mjs. Served to other people's browsers, they must be what was tested.
+FILES = {
+    "ort.js": (
+        "package/dist/ort.wasm.bundle.min.mjs",
+        "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+    ),
+    "ort-wasm-simd-threaded.wasm": (
+        "package/dist/ort-wasm-simd-threaded.wasm",
+        "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+    ),
+}
+SAMPLE = ROOT / "data/test_data/samples/chelsea.png"
+
+
+def fetch_package(folder: Path) -> Path:
+    """The package's archive, downloaded into a folder by npm.
+
+    Raises:
+        UserError: there is no npm, or it cannot fetch the package.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError("npm is not installed; it comes with Node.js (Debian: apt install npm)")
+    done = subprocess.run(
+        [npm, "pack", PACKAGE, "--silent", "--pack-destination", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode or not archives:
+        raise UserError(
+            f"npm could not fetch {PACKAGE}; check the connection with: npm view {PACKAGE} version"
+        )
+    return archives[0]
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def is_vendored(vendor: Path) -> bool:
+    """Whether the folder holds the files already, unharmed."""
+    return all(
+        (vendor / name).is_file() and digest((vendor / name).read_bytes()) == expected
+        for name, (_, expected) in FILES.items()
+    )
+
+
+def fetch_vendor(vendor: Path) -> None:
+    """Fill the folder with the package's files.
+
+    Raises:
+        UserError: the package cannot be had, or is not the one that was tested.
+    """
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(fetch_package(Path(folder))) as tar:
+        for name, (member, expected) in FILES.items():
+            content = tar.extractfile(member).read()
+            if digest(content) != expected:
+                raise UserError(f"{PACKAGE} came with another {member} than was tested; not used")
+            write_whole(vendor / name, lambda path, content=content: path.write_bytes(content))
+
+
+def write_network(weight: Path, target: Path) -> None:
+    """Write a checkpoint's network as ONNX.
+
+    Raises:
+        UserError: the checkpoint cannot be used.
+    """
+    from graph import network_to_onnx
+    from model import CheckpointError, load_model
+
+    try:
+        content = network_to_onnx(load_model(weight))
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    write_whole(target, lambda path: path.write_bytes(content))
+    print(f"{target}: {len(content) / 1000:.1f} kB, from {weight}")
+
+
+def main() -> None:
+    options = browser_parser().parse_args()
+    vendor = options.page_dir / "vendor"
+    if is_vendored(vendor):
+        print(f"{vendor}: {PACKAGE} is there")
+    else:
+        fetch_vendor(vendor)
+        print(f"{vendor}: {PACKAGE}")
+    write_whole(vendor / "sample.png", lambda path: shutil.copyfile(SAMPLE, path))
+    write_network(options.weight_dir, options.page_dir / "sgz.onnx")
+    print(f"look at it: python -m http.server -d {options.page_dir}")
+
+
+if __name__ == "__main__":
+    run_script(main)
