@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
-        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing"),
+        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "guard",
+        "sessions"),
     2: ("enhancer", "video", "scoring", "snapshots", "validation"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
