@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import time
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -220,20 +221,32 @@ def finish(enhancer, sheet: Sheet, strength: float, iterations: int, max_pixels:
 
 def brighten_preview(enhancer, sheet: Sheet, strength: float, iterations: int) -> np.ndarray:
     """The preview enhanced by the whole photograph's factor map."""
-    return enhancer.apply(
-        sheet.dark, fit_factor(sheet, enhancer.scale_factor), strength, iterations
-    )
+    height, width = sheet.dark.shape[:2]
+    factor = sheet.factor
+    if (width, height) != sheet.size:
+        factor = sample_factor(sheet, enhancer.scale_factor)
+        enhancer = copy(enhancer)
+        enhancer.scale_factor = 1  # there now is a factor for every pixel
+    return enhancer.apply(sheet.dark, factor, strength, iterations)
 
 
-def fit_factor(sheet: Sheet, scale: int) -> np.ndarray:
-    """The factor map [3, h, w] at the size that the preview's own would have."""
+def sample_factor(sheet: Sheet, scale: int) -> np.ndarray:
+    """The factor map where the preview's pixels lie: [3, H, W] from [3, h, w].
+
+    Between cells as in the whole photograph, whose pixel x lies at cell x (w - 1) / (scale w - 1).
+    """
     import cv2
 
-    height, width = (-(-side // scale) for side in sheet.dark.shape[:2])
-    if sheet.factor.shape[1:] == (height, width):
-        return sheet.factor
-    stack = cv2.resize(sheet.factor.transpose(1, 2, 0), (width, height))
-    return np.ascontiguousarray(stack.transpose(2, 0, 1))
+    places = []
+    for side, small, cells in zip(
+        sheet.size, sheet.dark.shape[1::-1], sheet.factor.shape[:0:-1], strict=True
+    ):
+        pixels = (np.arange(small) + 0.5) * side / small - 0.5
+        places.append((pixels * (cells - 1) / max(scale * cells - 1, 1)).astype(np.float32))
+    stack = np.ascontiguousarray(sheet.factor.transpose(1, 2, 0))
+    x, y = np.meshgrid(*places)
+    wide = cv2.remap(stack, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.ascontiguousarray(wide.transpose(2, 0, 1))
 
 
 def paint_factor(sheet: Sheet) -> np.ndarray:

@@ -9,12 +9,14 @@ import html
 import io
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
 import time
 import traceback
 from argparse import Namespace
+from contextlib import suppress
 from copy import copy
 from pathlib import Path
 from urllib.parse import quote
@@ -546,28 +548,45 @@ def look_of_page(gr):
     )
 
 
-def serve(options: Namespace, root: Path) -> None:
-    """Serve the page until a signal; everything is kept below `root`."""
-    # Read by gradio as it is imported; this process is ours alone.
+def check_port(host: str, port: int) -> None:
+    """See that the address can be had, before seconds go by; UserError otherwise."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probing:
+            probing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probing.bind(address)
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot listen at {host}:{port}; choose another --port or --host"
+        ) from error
+
+
+def import_gradio(root: Path):
+    """gradio, told to keep its files below `root` and to call nobody; UserError without it."""
+    # Read from the environment as it is imported; this process is ours alone.
     os.environ["GRADIO_TEMP_DIR"] = str(root / "served")
     os.environ["GRADIO_EXAMPLES_CACHE"] = str(root / "served")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
-        import gradio as gr
+        import gradio
     except ImportError as error:
         raise UserError("the demo needs gradio: pip install -r requirements-demo.txt") from error
+    return gradio
+
+
+def serve(options: Namespace, root: Path) -> None:
+    """Serve the page until KeyboardInterrupt; everything is kept below `root`."""
+    host = options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
+    check_port(host, options.port)
+    gr = import_gradio(root)
     from starlette.middleware import Middleware
 
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     studio = Studio(options, root)
     threading.Thread(target=studio.warm_up, daemon=True).start()
     page = build_page(studio, options)
     max_bytes = round(options.max_mb * 1e6)
     fence = Middleware(Guard, max_upload=max_bytes, has_room=studio.sessions.has_room)
-    host = options.host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1"
     try:
         page.launch(
             server_name=host,
@@ -582,19 +601,24 @@ def serve(options: Namespace, root: Path) -> None:
             css=asset("style.css"),
             app_kwargs={"middleware": [fence]},
         )
-    except OSError as error:
-        raise UserError(f"cannot listen at {host}:{options.port}; choose another --port") from error
-    print(f"open http://{host}:{options.port} in a browser; Ctrl-C ends it", flush=True)
-    if page.share_url:
-        print(f"public until then: {page.share_url}", flush=True)
-    while not ended.wait(60):
-        studio.sessions.sweep()
-    page.close(verbose=False)
+        shown = "127.0.0.1" if host == "0.0.0.0" else host
+        print(f"open http://{shown}:{options.port} in a browser; Ctrl-C ends it", flush=True)
+        if page.share_url:
+            print(f"public until then: {page.share_url}", flush=True)
+        while True:
+            time.sleep(60)
+            studio.sessions.sweep()
+    finally:
+        page.close(verbose=False)
 
 
 def main() -> None:
     options = demo_parser().parse_args()
-    with tempfile.TemporaryDirectory(prefix="sgz-demo-", ignore_cleanup_errors=True) as folder:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
+    with (
+        suppress(KeyboardInterrupt),  # how a server is ended is no failure
+        tempfile.TemporaryDirectory(prefix="sgz-demo-", ignore_cleanup_errors=True) as folder,
+    ):
         serve(options, Path(folder).resolve())
 
 
