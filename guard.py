@@ -52,6 +52,8 @@ class Guard:
                 await refuse(send, 411, "say how long it is")
                 return
             if int(length) > limit:
+                if int(length) < 4 * limit:  # who is still sending would not hear the answer
+                    await read_whole(receive, keep=False)
                 await refuse(send, 413, f"larger than {limit / 1e6:.0f} MB")
                 return
             if is_upload and not self.has_room():
@@ -82,12 +84,13 @@ async def refuse(send, status: int, sentence: str) -> None:
     await send({"type": "http.response.body", "body": sentence.encode()})
 
 
-async def read_whole(receive) -> bytes:
-    """The body of a request whose length is known to be small."""
+async def read_whole(receive, keep: bool = True) -> bytes:
+    """The body of a request whose length is known; nothing of it if it is not to be kept."""
     body, more = b"", True
     while more:
         message = await receive()
-        body += message.get("body", b"")
+        if keep:
+            body += message.get("body", b"")
         more = message.get("more_body", False)
     return body
 

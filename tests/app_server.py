@@ -49,9 +49,10 @@ class Server:
             raise
         return self.process.returncode, errors
 
-    def files(self) -> list[str]:
+    def files(self) -> set[str]:
         """All files below its folder."""
-        return [str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file()]
+        found = os.walk(self.folder)  # which passes over what is deleted meanwhile
+        return {f"{Path(place).relative_to(self.folder)}/{n}" for place, _, ns in found for n in ns}
 
     def ask(self, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
         """(status, body) of a request whose path goes out as it stands."""
