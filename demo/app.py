@@ -562,12 +562,15 @@ def check_port(host: str, port: int) -> None:
 
 
 def import_gradio(root: Path):
-    """gradio, told to keep its files below `root` and to call nobody; UserError without it."""
-    # Read from the environment as it is imported; this process is ours alone.
-    os.environ["GRADIO_TEMP_DIR"] = str(root / "served")
-    os.environ["GRADIO_EXAMPLES_CACHE"] = str(root / "served")
+    """gradio, told to keep its files below `root`; UserError without it.
+
+    It and ONNX Runtime are told to report to nobody. They read these variables as they are
+    imported; the process is ours alone.
+    """
+    for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
+        os.environ[name] = str(root / "served")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     try:
         import gradio
     except ImportError as error:
@@ -583,7 +586,6 @@ def serve(options: Namespace, root: Path) -> None:
     from starlette.middleware import Middleware
 
     studio = Studio(options, root)
-    threading.Thread(target=studio.warm_up, daemon=True).start()
     page = build_page(studio, options)
     max_bytes = round(options.max_mb * 1e6)
     fence = Middleware(Guard, max_upload=max_bytes, has_room=studio.sessions.has_room)
@@ -605,6 +607,7 @@ def serve(options: Namespace, root: Path) -> None:
         print(f"open http://{shown}:{options.port} in a browser; Ctrl-C ends it", flush=True)
         if page.share_url:
             print(f"public until then: {page.share_url}", flush=True)
+        studio.warm_up()
         while True:
             time.sleep(60)
             studio.sessions.sweep()
