@@ -41,7 +41,8 @@ class Guard:
         path = unquote(scope["path"])
         served = "/file=" in path
         # A URL in place of a file would make the server fetch it.
-        if "/proxy=" in path or (served and "://" in path) or ".." in path.split("/"):
+        foreign = "://" in path if served else "/proxy=" in path
+        if foreign or ".." in path.split("/"):
             await refuse(send, 403, "not allowed")
             return
         if scope["method"] == "POST":

@@ -6,48 +6,27 @@ python demo/app.py --host 0.0.0.0 --port 8000 --max_megapixels 24
 
 import base64
 import html
-import io
 import os
 import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
 import traceback
 from argparse import Namespace
 from contextlib import suppress
-from copy import copy
 from pathlib import Path
-from urllib.parse import quote
-
-import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anywhere
 
-from encoding import Encoding
 from enhancer import Enhancer
 from guard import Guard
 from model import CheckpointError
-from movie import open_source, probe
 from option import demo_parser
-from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, read_photo
-from sessions import (
-    IDLE,
-    Session,
-    Sessions,
-    Sheet,
-    brighten_preview,
-    encode_preview,
-    finish,
-    load_sheet,
-    new_sheet,
-    paint_factor,
-    safe_name,
-    shrink,
-)
+from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
+from sessions import GONE, IDLE, safe_name, shrink
+from studio import ROUNDS, STRENGTHS, Stopped, Studio, first_clause
 from utils import UserError, choose_device, run_script
-from video import enhance_video
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "demo" / "page"
@@ -57,216 +36,15 @@ SAMPLES = (
 )  # fmt: skip
 SAMPLE_CLIP = ROOT / "demo" / "Movie" / "sample.mp4"
 VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".3gp")
-STRENGTHS, ROUNDS = (0.0, 1.5), (1, 16)
-MAX_FRAME = 4096 * 2304  # pixels of a video's frame
-MAX_RATE = 60  # frames a second that --max_seconds counts with
-MAX_CAMERA = 1280 * 960  # pixels of a camera's picture
 PAGE_ONLY = {"api_visibility": "private"}
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 1, **PAGE_ONLY}  # the one queue
 AT_ONCE = {"queue": False, "show_progress": "hidden", **PAGE_ONLY}
 
 
-class Studio:
-    """What the page can do, for one visitor or another; errors are UserError or ImageError.
-
-    Args:
-        options: what demo_parser() returns.
-        root: an empty temporary folder.
-    """
-
-    def __init__(self, options: Namespace, root: Path):
-        device = choose_device(options.device)
-        self.enhancer = Enhancer(
-            options.weight_dir, options.scale_factor, device=device, conv_type=options.conv_type
-        )
-        self.sessions = Sessions(root)
-        self.max_pixels = round(options.max_megapixels * 1e6)
-        self.max_seconds = options.max_seconds
-        self.camera = threading.Lock()
-
-    def warm_up(self) -> None:
-        """Have everything compiled and loaded before the first visitor waits for it."""
-        for dark in (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)):
-            self.enhancer(dark)
-
-    def session_of(self, visitor: str | None) -> Session:
-        """A visitor's session; the page gives each visit a number."""
-        if not visitor:
-            raise UserError("this can be asked by the page alone")
-        return self.sessions.open(visitor)
-
-    def receive(self, session: Session, uploaded: str, name: str, kind: str) -> dict:
-        """Take an upload out of the web server's reach: {"path", "name"}."""
-        return {"path": self.sessions.take_upload(uploaded, session, kind).name, "name": name}
-
-    def take_sample(self, session: Session, path: Path, kind: str) -> dict:
-        """The same for a file of ours."""
-        target = session.new_name(kind)
-        target.write_bytes(path.read_bytes())
-        return {"path": target.name, "name": path.name}
-
-    def open_photo(self, session: Session, source: Path, name: str, controls: tuple) -> dict:
-        """Read a photograph, run the network and show before and after: the viewer's value."""
-        try:
-            sheet = new_sheet(self.enhancer, source, name, self.max_pixels)
-        except Exception:
-            source.unlink(missing_ok=True)
-            raise
-        sheet.save(session)
-        suffix, content = encode_preview(sheet, sheet.dark)
-        session.show("before", f"before{suffix}", content)
-        return self.develop(session, sheet, *controls)
-
-    def adjust(self, session: Session, *controls) -> dict:
-        """Show another brightness of the same photograph: no network, the preview's pixels only."""
-        return self.develop(session, load_sheet(session), *controls)
-
-    def develop(
-        self, session: Session, sheet: Sheet, strength: float, iterations: int, show_map: bool
-    ) -> dict:
-        """The viewer's value at these controls."""
-        strength, iterations = within(strength, STRENGTHS), within(int(iterations), ROUNDS)
-        if show_map:
-            pixels = paint_factor(sheet)
-        else:
-            pixels = brighten_preview(self.enhancer, sheet, strength, iterations)
-        suffix, content = encode_preview(sheet, pixels)
-        height, width = sheet.dark.shape[:2]
-        return {
-            "before": address(session.last_shown("before")),
-            "after": address(session.show("after", f"after{suffix}", content)),
-            "name": html.escape(sheet.name),
-            "width": width,
-            "height": height,
-            "full_width": sheet.size[0],
-            "full_height": sheet.size[1],
-            "shows_map": bool(show_map),
-        }
-
-    def finish_photo(self, session: Session, strength: float, iterations: int) -> dict:
-        """Enhance the whole photograph: {"url", "name"} of the file."""
-        sheet = load_sheet(session)
-        strength, iterations = within(strength, STRENGTHS), within(int(iterations), ROUNDS)
-        content = finish(self.enhancer, sheet, strength, iterations, self.max_pixels)
-        name = output_name(sheet.name)
-        path = session.show("whole", f"{name.stem}-bright{name.suffix}", content)
-        return {"url": address(path), "name": path.name}
-
-    def open_clip(
-        self, session: Session, source: Path, name: str, strength, iterations, progress
-    ) -> tuple[dict, list[str]]:
-        """Enhance a video: the player's value, and what is to be said about it."""
-        try:
-            picture, seconds = probe(source), length_of(source)
-            total = round(min(seconds, self.max_seconds) * float(picture.rate))
-            if picture.width * picture.height > MAX_FRAME:
-                raise UserError(f"{picture.width}x{picture.height} is larger than 4096x2304")
-            if seconds > self.max_seconds:
-                raise UserError(
-                    f"{seconds:.0f} seconds are longer than the limit of {self.max_seconds:g}"
-                )
-            sentences: list[str] = []
-            even = picture.width % 2 == picture.height % 2 == 0
-            stem = os.path.splitext(safe_name(name))[0]
-            target = session.new_place("video", f"{stem}-bright.mp4")
-            enhance_video(
-                self.tuned(strength, iterations),
-                source,
-                target,
-                Encoding(pix_fmt="yuv420p" if even else None),  # what every browser plays
-                progress=self.watch(session, progress, total),
-                note=sentences.append,
-                damage=sentences.append,
-            )
-        except UserError as error:
-            source.unlink(missing_ok=True)
-            raise UserError(str(error).replace(str(source), "it")) from error
-        except Stopped:
-            raise
-        except Exception:
-            source.unlink(missing_ok=True)
-            raise
-        session.drop_before(source)
-        value = {"source": address(target), "name": html.escape(target.name)}
-        return value, [first_clause(s).replace(str(source), "it") for s in sentences]
-
-    def tuned(self, strength: float, iterations: int) -> Enhancer:
-        """The enhancer at another strength; network and threads are shared."""
-        enhancer = copy(self.enhancer)
-        enhancer.strength = within(strength, STRENGTHS)
-        enhancer.iterations = within(int(iterations), ROUNDS)
-        return enhancer
-
-    def watch(self, session: Session, progress, total: int):
-        """What a video calls with its count of frames: shows it, and stops where it must."""
-        stop = session.kept / "stop"
-        stop.unlink(missing_ok=True)
-        start = shown = time.monotonic()
-
-        def count(frames: int) -> None:
-            nonlocal shown
-            if frames > self.max_seconds * MAX_RATE:  # a header can lie
-                raise UserError(f"it has more than {self.max_seconds * MAX_RATE:.0f} frames")
-            if not session.alive or stop.exists():  # the page was closed, or its button pressed
-                raise Stopped
-            now = time.monotonic()
-            if now - shown > 0.25:
-                shown = now
-                rate = frames / (now - start)
-                progress((frames, max(total, frames)), desc=f"{rate:.0f} frames a second")
-                os.utime(session.kept)
-
-        return count
-
-    def look(self, data: dict) -> dict:
-        """One picture of a camera: {"image": data URL, "strength"} -> {"image"} or {"error"}."""
-        from PIL import Image
-
-        try:
-            strength = within(float(data["strength"]), STRENGTHS)
-            content = base64.b64decode(data["image"].removeprefix("data:image/jpeg;base64,"))
-            with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-                if image.width * image.height > MAX_CAMERA:
-                    raise ValueError
-                pixels = np.asarray(image.convert("RGB"))
-        except Exception:
-            return {"error": "The camera's picture could not be read."}
-        with self.camera:
-            bright = self.enhancer.apply(pixels, self.enhancer.factor(pixels), strength)
-        buffer = io.BytesIO()
-        Image.fromarray(bright).save(buffer, "JPEG", quality=85)
-        encoded = base64.b64encode(buffer.getvalue()).decode()
-        return {"image": f"data:image/jpeg;base64,{encoded}"}
-
-
-class Stopped(Exception):
-    """A video's owner wants it no more."""
-
-
-def within(value, limits: tuple):
-    """A number pushed into its limits; not-a-number becomes the lower one."""
-    return min(max(value, limits[0]), limits[1]) if value == value else limits[0]
-
-
-def address(path: Path) -> str:
-    """Where the web server shows a file of a session's served folder."""
-    return f"gradio_api/file={quote(str(path))}"
-
-
-def length_of(path: Path) -> float:
-    """What a video's header says of its length in seconds; 0 where it is silent."""
-    container, _ = open_source(path)
-    with container:
-        return (container.duration or 0) / 1e6
-
-
-def first_clause(sentence: str) -> str:
-    """A message without its remedy, which speaks of flags of a command line."""
-    return str(sentence).split("; ")[0]
-
-
 def explain(name: str, error: Exception) -> str:
     """What the page says of a failure, as HTML."""
+    if isinstance(error, FileNotFoundError):  # swept, or left meanwhile
+        error = UserError(GONE)
     if isinstance(error, ImageError | UserError):
         reason = first_clause(str(error))
     else:
@@ -420,11 +198,7 @@ def build_photo_tab(gr, studio: Studio, options: Namespace) -> None:
             return drop.say(explain(arrived["name"], error), "error"), gr.skip(), gr.skip()
         seconds = max(time.monotonic() - start, 0.01)
         message = f"Done in {seconds:.2g} s. Drag the line across the picture."
-        return (
-            drop.step_back(message),
-            gr.HTML(value, visible=True),
-            gr.Row(visible=True),
-        )
+        return drop.step_back(message), gr.HTML(value, visible=True), gr.Row(visible=True)
 
     def adjust(strength, iterations, show_map, request: gr.Request):
         session = studio.session_of(request.session_hash)
@@ -498,6 +272,11 @@ def build_video_tab(gr, studio: Studio, options: Namespace) -> None:
         session = studio.session_of(request.session_hash)
         return studio.take_sample(session, SAMPLE_CLIP, "clip"), *busy()
 
+    def repeat(arrived):
+        if arrived:
+            return arrived, *busy()
+        return None, drop.say("Choose a video first.", "error"), gr.skip(), gr.skip()
+
     def busy():
         message = "Brightening; what others have asked for comes first."
         return drop.say(message, "busy"), gr.HTML("", visible=True), gr.Button(visible=True)
@@ -509,8 +288,9 @@ def build_video_tab(gr, studio: Studio, options: Namespace) -> None:
         name = arrived["name"]
         try:
             session = studio.session_of(request.session_hash)
+            source = session.kept / arrived["path"]
             value, sentences = studio.open_clip(
-                session, session.kept / arrived["path"], name, strength, iterations, progress
+                session, source, name, (strength, iterations), progress
             )
         except Stopped:
             return {**done, drop.component: drop.say("Stopped.")}
@@ -536,7 +316,7 @@ def build_video_tab(gr, studio: Studio, options: Namespace) -> None:
     }
     drop.component.upload(receive, None, waiting, **AT_ONCE).then(**enhancing)
     sample.click(take_sample, None, waiting, **AT_ONCE).then(**enhancing)
-    again.click(lambda kept: (kept, *busy()), incoming, waiting, **AT_ONCE).then(**enhancing)
+    again.click(repeat, incoming, waiting, **AT_ONCE).then(**enhancing)
     stop.click(halt, None, None, **AT_ONCE)
 
 
@@ -585,7 +365,13 @@ def serve(options: Namespace, root: Path) -> None:
     gr = import_gradio(root)
     from starlette.middleware import Middleware
 
-    studio = Studio(options, root)
+    enhancer = Enhancer(
+        options.weight_dir,
+        options.scale_factor,
+        device=choose_device(options.device),
+        conv_type=options.conv_type,
+    )
+    studio = Studio(enhancer, root, round(options.max_megapixels * 1e6), options.max_seconds)
     page = build_page(studio, options)
     max_bytes = round(options.max_mb * 1e6)
     fence = Middleware(Guard, max_upload=max_bytes, has_room=studio.sessions.has_room)

@@ -298,7 +298,7 @@ def test_bad_videos_get_a_sentence(videographer, tmp_path):
     visitor = videographer
     long = clips.make_clip(tmp_path / "long.mp4", frames=14, rate=2, size=(64, 48))
     for name, content, reason in (
-        ("long.mp4", long.read_bytes(), "7 seconds are longer than the limit of 6"),
+        ("long.mp4", long.read_bytes(), "7 seconds are over the limit of 6"),
         ("words.mp4", b"no video at all", "is no video that can be read"),
         ("photo.mp4", b"", "was not brightened"),
     ):
