@@ -26,13 +26,8 @@ PACKAGE_OF = {
     "scipy": "scikit-image",  # which needs it
     "skimage": "scikit-image",
 }
-OPTIONAL = {
-    "pillow_heif",
-    "matplotlib",
-    "gradio",
-    "starlette",
-    "pyiqa",
-}  # missing, what needs it says so
+# Missing, what needs it says so; starlette comes with gradio.
+OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "starlette", "pyiqa"}
 
 SOURCES = sorted(
     path
