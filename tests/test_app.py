@@ -122,6 +122,26 @@ def test_sliders_change_picture_and_download(visitor, weight):
     assert visitor.after() != first and Image.open(io.BytesIO(again)).size == (144, 96)
 
 
+TRANSFER = """
+([name, bytes]) => {
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name));
+  return transfer;
+}
+"""
+
+
+def test_photo_can_be_dropped_or_pasted(visitor):
+    content = list(png(scene(40, 60)))
+    dropped = visitor.page.evaluate_handle(TRANSFER, ["dropped.png", content])
+    visitor.panel.locator(".drop").dispatch_event("drop", {"dataTransfer": dropped})
+    visitor.panel.get_by_text("dropped.png").wait_for()
+    pasted = visitor.page.evaluate_handle(TRANSFER, ["pasted.png", content])
+    paste = "(data) => window.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}))"
+    visitor.page.evaluate(paste, pasted)
+    visitor.panel.get_by_text("pasted.png").wait_for()
+
+
 def test_map_is_shown_on_request(visitor):
     visitor.brighten("map.png", png(scene(96, 144)))
     before = visitor.after()
@@ -280,8 +300,11 @@ def test_video_is_brightened_and_plays(videographer, tmp_path):
     assert clips.packets_of(tmp_path / name, "audio") == clips.packets_of(clip, "audio")
 
 
-def test_video_shows_progress_and_can_be_stopped(videographer, server, tmp_path):
-    visitor = videographer
+def test_video_shows_progress_holds_the_queue_and_can_be_stopped(
+    videographer, visitor, server, tmp_path
+):
+    other, visitor = visitor, videographer
+    other.brighten("first.png", png(scene(60, 80)))
     still = clips.view(0, 1280, 720)
     clip = clips.make_clip(
         tmp_path / "slow.mp4", 330, (1280, 720), rate=60, picture=lambda *_: still
@@ -289,7 +312,12 @@ def test_video_shows_progress_and_can_be_stopped(videographer, server, tmp_path)
     visitor.choose("slow.mp4", clip.read_bytes())
     bar = visitor.panel.get_by_role("progressbar")
     until(lambda: bar.count() and float(bar.get_attribute("aria-valuenow")) > 0, 60)
+    other.choose("second.png", png(scene(60, 80)))
+    other.set("Strength", 0.4)  # a slider does not wait
+    assert other.panel.locator(".compare .name").inner_text() == "first.png"
     visitor.panel.get_by_role("button", name="Stop").click()
+    other.panel.get_by_text("second.png").wait_for()
+    other.set("Strength", 1)
     until(lambda: visitor.message() == "Stopped.")
     assert not [name for name in server.files() if "slow-bright" in name or name.endswith(".tmp")]
 
