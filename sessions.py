@@ -119,10 +119,13 @@ class Session:
 
     def new_place(self, kind: str, name: str) -> Path:
         """A path in `served` for a new file of a kind; of each only the last three stay."""
-        # The browser may still be at the others.
-        for old in sorted(self.served.glob(f"{kind}-*"))[:-2]:
-            remove(old)
+        self.clear(kind, 2)  # the browser may still be at these
         return self.served / f"{kind}-{time.time_ns()}" / name
+
+    def clear(self, kind: str, left: int) -> None:
+        """Delete what is served of a kind but for the last ones."""
+        for old in sorted(self.served.glob(f"{kind}-*"), reverse=True)[left:]:
+            remove(old)
 
     def show(self, kind: str, name: str, content: bytes) -> Path:
         """Write what the browser may fetch and save under that name."""

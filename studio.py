@@ -83,7 +83,10 @@ class Studio:
         sheet.save(session)
         suffix, content = encode_preview(sheet, sheet.dark)
         session.show("before", f"before{suffix}", content)
-        return self.develop(session, sheet, *controls)
+        value = self.develop(session, sheet, *controls)
+        for kind, left in (("before", 1), ("after", 1), ("whole", 0)):
+            session.clear(kind, left)  # of the photograph before
+        return value
 
     def adjust(self, session: Session, *controls) -> dict:
         """Show another brightness of the same photograph: no network, the preview's pixels only."""
@@ -138,6 +141,7 @@ class Studio:
                 raise UserError(str(error).replace(str(source), "it")) from error
             raise
         session.drop_before(source)
+        session.clear("video", 1)
         value = {"source": address(path), "name": html.escape(path.name)}
         return value, [first_clause(s).replace(str(source), "it") for s in sentences]
 

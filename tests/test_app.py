@@ -81,7 +81,7 @@ def visitor(server, browser):
     context.close()
 
 
-def test_download_is_what_test_py_writes(visitor, weight, enhance, tmp_path):
+def test_download_is_what_test_py_writes(visitor, server, weight, enhance, tmp_path):
     deep = scene(90, 121, 4, np.uint16)
     files = {"night out.jpg": jpeg(), "deep.png": deep_png(deep), "few.gif": saved(
         Image.fromarray(scene(40, 50)).quantize(16), "GIF")}  # fmt: skip
@@ -99,6 +99,9 @@ def test_download_is_what_test_py_writes(visitor, weight, enhance, tmp_path):
         expected = tmp_path / "out" / (name if name != "few.gif" else "few.png")
         assert saved_as == f"{expected.stem}-bright{expected.suffix}"
         assert download == expected.read_bytes()
+    kept = "".join(server.files())  # of the last photograph alone
+    assert "few-bright.png" in kept and "deep" not in kept and "night" not in kept
+    assert kept.count("photo-") == kept.count("before-") == kept.count("after-") == 1
     assert np.ptp(read_photo(tmp_path / "out/deep.png").pixels) > 256  # 16 bits went through
     assert CAMERA.encode() in (tmp_path / "out/night out.jpg").read_bytes()
 
