@@ -437,6 +437,31 @@ def benchmark_video_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def demo_parser() -> argparse.ArgumentParser:
+    """Options of demo/app.py."""
+    parser = new_parser("A web page that enhances photos, videos and the camera's picture.")
+    parser.add_argument(
+        "--host",
+        default=None,
+        help="address to listen at; left out: $GRADIO_SERVER_NAME, else 127.0.0.1, this machine "
+        "alone; 0.0.0.0 lets others in",
+    )
+    parser.add_argument("--port", type=SIZE, default=7860, help="port to listen at")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="also a public address, through the tunnel of gradio's makers",
+    )
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+    add_model_options(parser, scale_factor=12)
+    parser.add_argument("--max_megapixels", type=RATE, default=50.0, help="refuse larger photos")
+    parser.add_argument("--max_mb", type=RATE, default=100.0, help="refuse larger files")
+    parser.add_argument("--max_seconds", type=RATE, default=60.0, help="refuse longer videos")
+    return parser
+
+
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=FOLDER."""
     name, equals, folder = text.partition("=")

@@ -13,19 +13,21 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
-        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing"),
-    2: ("enhancer", "video", "scoring", "snapshots", "validation"),
+        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "guard",
+        "sessions"),
+    2: ("enhancer", "video", "scoring", "snapshots", "studio", "validation"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file
-WITHIN_A_FLOOR = {("video", "enhancer")}
+WITHIN_A_FLOOR = {("video", "enhancer"), ("studio", "video")}
 PACKAGE_OF = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
     "scipy": "scikit-image",  # which needs it
     "skimage": "scikit-image",
 }
-OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "pyiqa"}  # missing, what needs it says so
+# Missing, what needs it says so; starlette comes with gradio.
+OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "starlette", "pyiqa"}
 
 SOURCES = sorted(
     path
