@@ -215,15 +215,7 @@ class ProcessorPath:
     """On the CPU: the network in ONNX Runtime, the curve in its own compiled kernel."""
 
     def __init__(self, net: model.EnhanceNet, threads: int):
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Waiting threads must sleep: spinning, they take the cores from the curve's.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(
-            graph.network_to_onnx(net), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = graph.open_session(graph.network_to_onnx(net), threads)
         self.halo = reach(net)
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from graph import OPSET, method_to_onnx
+from graph import OPSET, method_to_onnx, open_session
 from model import CheckpointError, EnhanceNet, load_model
 from option import export_parser
 from utils import UserError, run_script, write_whole
@@ -113,9 +113,7 @@ def to_torch_export(net: EnhanceNet) -> bytes:
 def read_back(path: Path, options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
     """The written file as a function from images to enhanced images."""
     if options.format == "onnx":
-        import onnxruntime
-
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = open_session(path)
         return lambda image: session.run(["enhanced"], {"image": image})[0]
     with path.open("rb") as file, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

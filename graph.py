@@ -1,5 +1,8 @@
 """The network, and the whole method, as ONNX graphs built from weights without tracing."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 from torch import nn
 
@@ -53,6 +56,25 @@ def method_to_onnx(net: nn.Module, layout: str = "float_nchw") -> bytes:
         conv_type=net.conv_type,
         iterations=net.iterations,
     )
+
+
+def open_session(model: bytes | Path, threads: int = 0):
+    """An onnxruntime.InferenceSession of a graph or file on the CPU, which reports to nobody.
+
+    ONNX Runtime's Linux builds send usage events to their makers; they read the variable once,
+    when they are first imported. A value that the user has set stays.
+
+    Args:
+        threads: 0 leaves them to ONNX Runtime.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # Waiting threads must sleep: spinning, they take the cores from the curve's.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Graph:

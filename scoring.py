@@ -369,9 +369,9 @@ def load_segmenter(
 def load_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Run an ONNX file with onnxruntime."""
     try:
-        import onnxruntime
+        from graph import open_session
 
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        session = open_session(path)
     except Exception as error:
         raise UserError(f"{path} cannot be loaded as an ONNX network ({error})") from error
     name = session.get_inputs()[0].name

@@ -344,13 +344,13 @@ def check_port(host: str, port: int) -> None:
 def import_gradio(root: Path):
     """gradio, told to keep its files below `root`; UserError without it.
 
-    It and ONNX Runtime are told to report to nobody. They read these variables as they are
-    imported; the process is ours alone.
+    It is told to report to nobody. It reads these variables as it is imported; the process is
+    ours alone.
     """
     for name in ("GRADIO_TEMP_DIR", "GRADIO_EXAMPLES_CACHE"):
         os.environ[name] = str(root / "served")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     try:
         import gradio
     except ImportError as error:
