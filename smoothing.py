@@ -8,18 +8,21 @@ import numpy as np
 
 GRID = 16  # cells each way in which two pictures are compared: noise averages out in a cell
 CUT = 0.5  # change of a picture's light between cells, as a share of that light
-JUMP = 0.15  # change of the map as a whole: light switched on, or a cut between like pictures
+ALIKE = 0.015  # difference of two maps' means that hardly shows, two levels of 255 or so
+JITTERS = 4  # differences of so many times the usual one between neighbours are jitter still
 LIGHT = 0.02  # change of a picture's light as a whole from which on the last map will not do
 STRIDE = 3  # frames from one map to the next while the light stays as it is
 HELD = 16  # frames held back at most, whatever the frame rate: at 1080p 3 MB each
 
 
 class FactorSmoother:
-    """Each frame's factor map as the mean of its scene's maps around it, Hann-weighted in time.
+    """Each frame's factor map as the mean of its scene's maps around it.
 
     Frames are held back until those after them are known. So the mean is centred and does not lag
-    behind when the light changes, and it reaches across no scene cut. As it reaches over many
-    frames, the network need not see each of them: a third will do while the light does not change.
+    behind, and it reaches across no scene cut. A map weighs by Hann's window in time and, as in a
+    bilateral filter, by a Gaussian of how much its mean differs from the frame's own: jitter is
+    averaged, a step of the light is kept. As the mean reaches over many frames, the network need
+    not see each of them: a third will do while the light does not change.
     Since a map is applied by x + A (x^2 - x), any mean of maps in [-1, 1] is a map.
 
     Args:
@@ -30,7 +33,7 @@ class FactorSmoother:
     def __init__(self, network: Callable[[np.ndarray], np.ndarray], seconds: float):
         self.network, self.seconds = network, seconds
         self.waiting: deque = deque()  # (item, time) of frames held back, all of one scene
-        self.maps: deque = deque()  # (time, map) of that scene, as far back as a mean reaches
+        self.maps: deque = deque()  # (time, mean, map) in that scene, as far back as is needed
         self.cells = np.zeros(0)  # of the last frame
         self.light, self.age = 0.0, 0  # of the last map: its picture's light, frames since
 
@@ -51,9 +54,7 @@ class FactorSmoother:
         self.cells = cells
         if self.needs_map(time):
             factor = self.network(small)
-            if self.maps and np.abs(factor - self.maps[-1][1]).mean() > JUMP:
-                yield from self.finish()
-            self.maps.append((time, factor))
+            self.maps.append((time, float(factor.mean()), factor))
             self.light, self.age = float(cells.mean()), 0
         self.age += 1
         self.waiting.append((item, time))
@@ -81,12 +82,18 @@ class FactorSmoother:
         while self.maps[0][0] <= time - self.seconds:
             self.maps.popleft()
         near = [entry for entry in self.maps if abs(entry[0] - time) < reach]
-        times = np.array([moment for moment, _ in near])
-        weights = 1 + np.cos(np.pi * (times - time) / reach)
-        if len(near) > 1:  # each map stands for the time up to its neighbours
-            weights *= np.gradient(times)
+        if len(near) == 1:
+            return item, near[0][2]
+        times, means, maps = zip(*near, strict=True)
+        usual = np.median(np.abs(np.diff(means)))
+        own = means[
+            np.searchsorted(times, time, side="right") - 1
+        ]  # the last map before still fits
+        unlike = (np.array(means) - own) / (JITTERS * usual + ALIKE)
+        weights = (1 + np.cos(np.pi * (np.array(times) - time) / reach)) * np.exp(-(unlike**2) / 2)
+        weights *= np.gradient(times)  # each stands for the time up to its neighbours
         weights = (weights / weights.sum()).astype(np.float32)
-        return item, sum(w * factor for w, (_, factor) in zip(weights, near, strict=True))
+        return item, sum(w * factor for w, factor in zip(weights, maps, strict=True))
 
 
 def is_cut(before: np.ndarray, now: np.ndarray) -> bool:
