@@ -86,11 +86,10 @@ class FactorSmoother:
             return item, near[0][2]
         times, means, maps = zip(*near, strict=True)
         usual = np.median(np.abs(np.diff(means)))
-        own = means[
-            np.searchsorted(times, time, side="right") - 1
-        ]  # the last map before still fits
+        own = means[np.searchsorted(times, time, side="right") - 1]  # the light is as it was then
         unlike = (np.array(means) - own) / (JITTERS * usual + ALIKE)
-        weights = (1 + np.cos(np.pi * (np.array(times) - time) / reach)) * np.exp(-(unlike**2) / 2)
+        weights = 1 + np.cos(np.pi * (np.array(times) - time) / reach)
+        weights *= np.exp(-(unlike**2) / 2)
         weights *= np.gradient(times)  # each stands for the time up to its neighbours
         weights = (weights / weights.sum()).astype(np.float32)
         return item, sum(w * factor for w, factor in zip(weights, maps, strict=True))
