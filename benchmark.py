@@ -2,6 +2,8 @@
 
 python benchmark.py
 python benchmark.py --charts benchmark_charts
+
+Video is measured by benchmark_video.py.
 """
 
 import importlib.util

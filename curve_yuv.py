@@ -64,7 +64,7 @@ class Planes:
         yuv = np.empty((rows.size, columns.size, 3), np.float32)
         for channel, plane in enumerate(self.arrays):
             here = (rows, columns) if channel == 0 else (lines, places)
-            yuv[..., channel] = plane[here[0][:, None], here[1]]
+            yuv[..., channel] = plane.take(here[0], 0).take(here[1], 1)  # twice as fast as at once
         return yuv
 
     def to_rgb(self, yuv: np.ndarray) -> np.ndarray:
@@ -161,7 +161,7 @@ def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first,
     held = np.full(4, -1)
     offset = np.empty((3, CHUNK), np.float32)  # what chroma adds to luma for R, G and B
     rgb = np.empty((3, CHUNK), np.float32)
-    difference = np.empty((2, CHUNK), np.float32)  # B - Y and R - Y
+    difference = np.empty((2, CHUNK), np.float32)  # B - Y and R - Y, summed over the rows
     sums = np.empty((2, CHUNK), np.float32)  # of them, by chroma sample
     a = np.empty(CHUNK, np.float32)
     # Views in pairs of pixels: with indices like 2 j the loops would not be vectorised.
@@ -206,9 +206,9 @@ def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first,
                 for j in range(m):
                     offset[0, j] = (np.float32(reds[j]) - gray) * chroma_unit * red_of_v
                     offset[2, j] = (np.float32(blues[j]) - gray) * chroma_unit * blue_of_u
-            for j in range(m):
-                sums[0, j] = zero
-                sums[1, j] = zero
+            for i in range(n):
+                difference[0, i] = zero
+                difference[1, i] = zero
             for i in range(n):
                 offset[1, i] = -(red_share * offset[0, i] + blue_share * offset[2, i]) / green_share
             for row in range(rows):
@@ -243,19 +243,19 @@ def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first,
                 for i in range(n):
                     lumas[i] = a[i] * luma_step + black + half
                 for i in range(n):
-                    difference[0, i] = rgb[2, i] - a[i]
-                    difference[1, i] = rgb[0, i] - a[i]
-                if horizontal == 2:
-                    if n % 2:  # an odd last column counts as two alike
-                        difference[:, n] = difference[:, n - 1]
-                    for c in range(2):
-                        pairs, total = difference_pairs[c], sums[c]
-                        for j in range(m):
-                            total[j] += pairs[j, 0] + pairs[j, 1]
-                else:
+                    difference[0, i] += rgb[2, i] - a[i]
+                    difference[1, i] += rgb[0, i] - a[i]
+            if horizontal == 2:
+                if n % 2:  # an odd last column counts as two alike
+                    difference[:, n] = difference[:, n - 1]
+                for c in range(2):
+                    pairs, total = difference_pairs[c], sums[c]
                     for j in range(m):
-                        sums[0, j] += difference[0, j]
-                        sums[1, j] += difference[1, j]
+                        total[j] = pairs[j, 0] + pairs[j, 1]
+            else:
+                for j in range(m):
+                    sums[0, j] = difference[0, j]
+                    sums[1, j] = difference[1, j]
             count = np.float32(rows * horizontal)
             blue_unit = chroma_step / (blue_of_u * count)
             red_unit = chroma_step / (red_of_v * count)

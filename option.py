@@ -338,8 +338,9 @@ def video_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--smoothing",
         type=AMOUNT,
-        default=0.3,
-        help="seconds over which the factor map is averaged, against flicker; 0 turns it off",
+        default=0.5,
+        help="seconds each way over which a frame's factor map is averaged, against flicker; "
+        "0 turns it off",
     )
     parser.add_argument(
         "--codec", choices=("h264", "hevc", "vp9", "av1"), default="h264", help="of the output"

@@ -40,7 +40,7 @@ def enhance_video(
     source: str | Path,
     target: str | Path,
     encoding: Encoding | None = None,
-    smoothing: float = 0.3,
+    smoothing: float = 0.5,
     keep_partial: bool = False,
     progress: Callable[[int], object] = lambda frames: None,
     note: Callable[[str], object] = warnings.warn,
@@ -50,7 +50,8 @@ def enhance_video(
 
     Args:
         encoding: codec, quality and pixel format; H.264 at visually lossless quality if left out.
-        smoothing: time constant in seconds of the factor map's mean; 0 takes each frame alone.
+        smoothing: how many seconds each way a frame's factor map is averaged; 0 takes each
+            frame alone.
         keep_partial: when interrupted, complete the file with what was encoded so far.
         progress: called with the number of frames written.
         note: called with a sentence for what the output does differently (a stream left out, …).
@@ -123,19 +124,28 @@ def enhance_frames(
     """Enhance the frames among `items` in place; the rest passes by."""
     import av
 
-    smooth = FactorSmoother(smoothing)
+    smoother = FactorSmoother(enhancer.factor_of_small, smoothing)
     shares = curve_yuv.shares_of_matrix(picture.matrix, picture.height)
     bands = max(count_cores() // 2, 1)
     scale = enhancer.scale_factor
-    with closing(items), ThreadPoolExecutor(bands) as pool:
+
+    def find_factors() -> Iterator[tuple]:
+        """(item, its factor map), None for what is to pass."""
         for item in items:
             if isinstance(item, av.VideoFrame) and enhancer.strength:
-                item.make_writable()  # a decoder goes on to read its frames
                 planes = planes_of(item, picture, shares)
                 cells = curve.read_cells(planes.read, (planes.height, planes.width), scale)
-                small = planes.to_rgb(cells)
-                factor = enhancer.factor_of_small(small)
-                factor = smooth(factor, small, float(item.pts * item.time_base))
+                time = float(item.pts * item.time_base)
+                yield from smoother.add(item, planes.to_rgb(cells), time)
+            else:
+                yield item, None
+        yield from smoother.finish()
+
+    with closing(items), ThreadPoolExecutor(bands) as pool:
+        for item, factor in find_factors():
+            if factor is not None:
+                item.make_writable()  # the decoder may go on to read it
+                planes = planes_of(item, picture, shares)
                 curve_yuv.apply_factor(planes, factor, scale, enhancer.iterations, pool, bands)
             yield item
 
