@@ -115,6 +115,20 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
+def compile_kernel(function: Callable, signature):
+    """numba's compiled function, from its cache on disk where that can be written.
+
+    It runs without Python's lock; `signature` is of numba's types.
+    """
+    import numba
+
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(signature, cache=True, **options)(function)
+    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
+        return numba.njit(signature, **options)(function)
+
+
 def choose_device(name: str = "auto"):
     """A torch.device: "auto" takes CUDA, then Apple's MPS, then the CPU.
 

@@ -11,14 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    0: ("option", "utils", "photo"),
+    0: ("option", "utils", "photo", "png"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
         "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing"),
     2: ("enhancer", "video", "scoring", "snapshots", "validation"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file
-WITHIN_A_FLOOR = {("video", "enhancer")}
+WITHIN_A_FLOOR = {("video", "enhancer"), ("photo", "png"), ("png", "utils")}
 PACKAGE_OF = {
     "cv2": "opencv-python-headless",
     "PIL": "pillow",
