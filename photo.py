@@ -73,14 +73,20 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises:
         ImageError: it cannot be decoded, or has more than `max_pixels`.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    Image.MAX_IMAGE_PIXELS = None  # our own limit, below, names the flag that raises it
     data = read_bytes(Path(path))
     try:
         photo = read_ordinary_png(data, max_pixels)
-        if photo is not None:
-            return photo
+    except MemoryError as error:
+        raise ImageError("too large for this machine's memory; shrink it") from error
+    return photo or read_by_pillow(data, max_pixels)
+
+
+def read_by_pillow(data: bytes, max_pixels: int) -> Photo:
+    """read_photo's part for all but ordinary PNGs."""
+    from PIL import Image, UnidentifiedImageError
+
+    Image.MAX_IMAGE_PIXELS = None  # our own limit, below, names the flag that raises it
+    try:
         heif = register_heif()
         formats = READ_FORMATS if heif else READ_FORMATS[:-1]
         with Image.open(io.BytesIO(data), formats=formats) as image:
@@ -119,8 +125,6 @@ def read_ordinary_png(data: bytes, max_pixels: int) -> Photo | None:
 
     So does all that is wrong with it: Pillow says what.
     """
-    from PIL import Image
-
     exif, icc, orientation = None, None, 1
     try:
         chunks = png.read_chunks(data)
@@ -128,6 +132,8 @@ def read_ordinary_png(data: bytes, max_pixels: int) -> Photo | None:
         if height * width > max_pixels:
             return None
         if (metadata := png.metadata_alone(chunks)) is not None:
+            from PIL import Image
+
             with Image.open(io.BytesIO(metadata), formats=("PNG",)) as image:
                 icc = image.info.get("icc_profile")
                 exif, orientation = exif_block(image), orientation_of(image)
@@ -310,8 +316,6 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
     Raises:
         ImageError: the type cannot hold the image (JPEG and WebP limit the size).
     """
-    from PIL import Image
-
     kind = FORMAT_OF_SUFFIX[suffix.lower()]
     if photo.pixels.dtype == np.uint16 and photo.pixels.ndim == 2 and photo.alpha is not None:
         # Neither Pillow nor OpenCV reads or writes 16-bit gray with alpha: gray RGB instead.
@@ -321,6 +325,8 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
     if kind == "PNG":
         stack = photo.pixels if photo.alpha is None else np.dstack((photo.pixels, photo.alpha))
         return png.encode(stack, photo.icc, photo.exif and photo.exif.removeprefix(b"Exif\0\0"))
+    from PIL import Image
+
     pixels, alpha = (to_8_bit(photo.pixels), photo.alpha if photo.alpha is None else
                      to_8_bit(photo.alpha))  # fmt: skip
     if alpha is not None and kind not in ("JPEG", "BMP"):

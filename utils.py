@@ -129,6 +129,41 @@ def compile_kernel(function: Callable, signature):
         return numba.njit(signature, **options)(function)
 
 
+def remember(digest: str, make: Callable[[], bytes]) -> bytes:
+    """What `make` returns, from ~/.cache/sgz if a run before this one has left it there.
+
+    Args:
+        digest: tells what it is made of, all of it. The folder may be emptied at any time.
+    """
+    try:
+        path = Path.home() / ".cache" / "sgz" / f"{digest[:32]}.bin"
+    except RuntimeError:  # a user without a home
+        return make()
+    with suppress(OSError):  # not there yet
+        kept = path.read_bytes()
+        if hashlib.sha256(kept[32:]).digest() == kept[:32]:
+            return kept[32:]
+    made = make()
+    with suppress(OSError):  # then it is made anew the next time
+        content = hashlib.sha256(made).digest() + made
+        write_whole(path, lambda temporary: temporary.write_bytes(content))
+    return made
+
+
+def gpu_in_sight() -> bool:
+    """Whether it is worth asking torch for one, which takes a second to import."""
+    if sys.platform != "linux":
+        return True
+    return any(any(Path("/dev").glob(name)) for name in ("nvidia[0-9]*", "kfd", "dxg"))
+
+
+def device_word(name: str = "auto") -> str:
+    """choose_device's choice in a word; for a processor without importing torch."""
+    if name == "cpu" or (name == "auto" and not gpu_in_sight()):
+        return "cpu"
+    return str(choose_device(name))
+
+
 def choose_device(name: str = "auto"):
     """A torch.device: "auto" takes CUDA, then Apple's MPS, then the CPU.
 
