@@ -8,7 +8,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from statistics import median
 import numpy as np
 
 from option import benchmark_parser
-from utils import UserError, count_cores, run_script
+from utils import UserError, machine, run_script
 
 ROOT = Path(__file__).resolve().parent
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
@@ -180,16 +179,6 @@ def measure_start(options: Namespace) -> float:
             run_tester(options, source, written.parent)
             samples.append(written.stat().st_mtime - start)
         return median(samples)
-
-
-def machine() -> str:
-    """The processor, its cores and the packages that matter."""
-    import torch
-
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    name = found[1] if found else platform.processor() or platform.machine()
-    return f"{name}, {count_cores()} cores, torch {torch.__version__}"
 
 
 def print_tables(result: dict) -> None:

@@ -420,6 +420,22 @@ def benchmark_video_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def benchmark_train_parser() -> argparse.ArgumentParser:
+    """Options of benchmark_train.py."""
+    parser = new_parser("Measure the speed of a training step on this machine.")
+    parser.add_argument(
+        "--images_path",
+        type=Path,
+        default=Path("data/train_data/"),
+        help="folder of images, searched recursively",
+    )
+    parser.add_argument("--image_size", type=SIZE, default=256, help="as in train.py")
+    parser.add_argument("--train_batch_size", type=SIZE, default=2, help="images per step")
+    parser.add_argument("--rounds", type=SIZE, default=9, help="measured steps of each way")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
+    return parser
+
+
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=FOLDER."""
     name, equals, folder = text.partition("=")

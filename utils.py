@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
+import platform
 import queue
+import re
 import secrets
 import sys
 import threading
@@ -127,6 +129,19 @@ def compile_kernel(function: Callable, signature):
         return numba.njit(signature, cache=True, **options)(function)
     except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
         return numba.njit(signature, **options)(function)
+
+
+def machine(device=None) -> str:
+    """The processor, its cores, the GPU if `device` is one, and torch's version, in words."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    words = [found[1] if found else platform.processor() or platform.machine()]
+    words.append(f"{count_cores()} cores")
+    if device is not None and device.type == "cuda":
+        words.append(torch.cuda.get_device_name(device))
+    return ", ".join([*words, f"torch {torch.__version__}"])
 
 
 def remember(digest: str, make: Callable[[], bytes]) -> bytes:
