@@ -37,7 +37,7 @@ def main() -> int:
         return 1
     for command in found:
         for script, flags in SHORTER.items():
-            if script in command:
+            if f" {script}" in command:
                 command = f"{command} {flags}"
         print(f"\n$ {command}", flush=True)
         code = subprocess.run(command, shell=True, check=False).returncode
