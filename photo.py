@@ -26,6 +26,7 @@ SAVE_OPTIONS = {
     "AVIF": {"quality": 90, "speed": 8},
     "BMP": {},
 }
+HEIF_STARTS = {b"ftyp" + brand for brand in (b"heic", b"heix", b"mif1", b"hevc", b"msf1")}
 MAX_PIXELS = 300_000_000
 ORIENTATION, EXIF_IFD, GPS_IFD, ICC_PROFILE = 0x0112, 0x8769, 0x8825, 0x8773
 PHOTOMETRIC, CHANNELS, PLANAR, WHITE_IS_ZERO = 262, 277, 284, 0
@@ -85,9 +86,9 @@ def read_by_pillow(data: bytes, max_pixels: int) -> Photo:
     """read_photo's part for all but ordinary PNGs."""
     from PIL import Image, UnidentifiedImageError
 
+    heif = register_heif()
     Image.MAX_IMAGE_PIXELS = None  # our own limit, below, names the flag that raises it
     try:
-        heif = register_heif()
         formats = READ_FORMATS if heif else READ_FORMATS[:-1]
         with Image.open(io.BytesIO(data), formats=formats) as image:
             width, height = image.size
@@ -100,6 +101,8 @@ def read_by_pillow(data: bytes, max_pixels: int) -> Photo:
     except (UnidentifiedImageError, ImageError) as error:
         if isinstance(error, ImageError):
             raise
+        if not heif and data[4:12] in HEIF_STARTS:
+            raise ImageError("HEIC needs a decoder; pip install pillow-heif") from error
         raise ImageError(
             "not an image that can be decoded, or cut short; replace or remove it"
         ) from error
