@@ -436,6 +436,24 @@ def benchmark_train_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def methods_parser() -> argparse.ArgumentParser:
+    """Options of docs/make_methods.py."""
+    parser = new_parser("Compare methods on the pairs and on DICM: tables and a figure.")
+    parser.add_argument(
+        "--ours", type=Path, default=Path("weight/Epoch99.pth"), help="the checkpoint called ours"
+    )
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        default=Path("../shared"),
+        help="folder with data/pairs, data/dicm and weights of the published checkpoints",
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("methods"), help="where the results go, as PNG"
+    )
+    return parser
+
+
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=FOLDER."""
     name, equals, folder = text.partition("=")
