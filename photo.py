@@ -128,22 +128,29 @@ def read_ordinary_png(data: bytes, max_pixels: int) -> Photo | None:
 
     So does all that is wrong with it: Pillow says what.
     """
-    exif, icc, orientation = None, None, 1
     try:
         chunks = png.read_chunks(data)
         height, width, channels = png.shape_of(chunks)
         if height * width > max_pixels:
             return None
-        if (metadata := png.metadata_alone(chunks)) is not None:
-            from PIL import Image
-
-            with Image.open(io.BytesIO(metadata), formats=("PNG",)) as image:
-                icc = image.info.get("icc_profile")
-                exif, orientation = exif_block(image), orientation_of(image)
+        exif, icc, orientation = metadata_of(png.metadata_alone(chunks))
         stack = png.decode(chunks)
-    except (png.OtherPng, OSError, ValueError, SyntaxError):  # the others are Pillow's
+    except png.OtherPng:
         return None
     return assemble(stack, orientation, channels < 3, exif, icc)
+
+
+def metadata_of(content: bytes | None) -> tuple[bytes | None, bytes | None, int]:
+    """EXIF, ICC profile and orientation of a small PNG; OtherPng where Pillow cannot open it."""
+    if content is None:
+        return None, None, 1
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            return exif_block(image), image.info.get("icc_profile"), orientation_of(image)
+    except Exception as error:  # Pillow raises nearly anything
+        raise png.OtherPng from error
 
 
 def register_heif() -> bool:

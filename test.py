@@ -226,7 +226,7 @@ def process_of_launch(device: str) -> tuple[int, int, str]:
     from accelerate import PartialState
 
     # Told nothing and finding no GPU, it would take torchrun's processes for single ones.
-    state = PartialState(cpu=device == "cpu")
+    state = PartialState(cpu=device.startswith("cpu"))
     return state.process_index, state.num_processes, str(state.device)
 
 
