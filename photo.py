@@ -148,7 +148,8 @@ def metadata_of(content: bytes | None) -> tuple[bytes | None, bytes | None, int]
 
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            return exif_block(image), image.info.get("icc_profile"), orientation_of(image)
+            icc = image.info.get("icc_profile")  # before EXIF is looked for beyond the pixels
+            return exif_block(image), icc, orientation_of(image)
     except Exception as error:  # Pillow raises nearly anything
         raise png.OtherPng from error
 
