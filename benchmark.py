@@ -10,7 +10,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import platform
 import re
 import subprocess
 import sys
@@ -24,15 +23,17 @@ from statistics import median
 import numpy as np
 
 from option import benchmark_parser
-from utils import UserError, count_cores, run_script
+from utils import UserError, machine, run_script
 
 ROOT = Path(__file__).resolve().parent
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
 PATHS = ("reference", "enhancer", "clahe")
 FOLDERS = (  # images, size, suffix, how many
     ("600x400 PNG", (400, 600), "png", 600),
+    ("600x400 PNG", (400, 600), "png", 2000),
     ("12 megapixel JPEG", (3000, 4000), "jpg", 24),
 )
+FOLDER_ROUNDS = 3  # at most: they take minutes
 WARM_UP = 3
 
 
@@ -129,23 +130,23 @@ def measure_images(options: Namespace) -> list[dict]:
 
 
 def measure_folders(options: Namespace) -> list[dict]:
-    """test.py over folders, its own way and with --reference, wall clock."""
+    """test.py over folders, its own way and with --reference in turns, wall clock."""
     from PIL import Image
 
     rows = []
-    cases = (
-        ("600x400 PNG", (400, 600), "png", 600),
-        ("12 megapixel JPEG", (3000, 4000), "jpg", 24),
-    )
-    for label, size, suffix, count in cases:
+    for label, size, suffix, count in FOLDERS:
+        times = []
         with tempfile.TemporaryDirectory() as folder:
             first = Path(folder, "in", f"0.{suffix}")
             first.parent.mkdir()
             Image.fromarray(dark_image(*size)).save(first, quality=90)
             for i in range(1, count):
                 os.link(first, first.with_name(f"{i}.{suffix}"))
-            fast, fast_work = run_tester(options, first.parent, Path(folder, "fast"))
-            slow, slow_work = run_tester(options, first.parent, Path(folder, "slow"), "--reference")
+            for _ in range(min(options.rounds, FOLDER_ROUNDS)):
+                fast = run_tester(options, first.parent, Path(folder, "fast"))
+                slow = run_tester(options, first.parent, Path(folder, "slow"), "--reference")
+                times.append((*fast, *slow))
+        fast, fast_work, slow, slow_work = map(median, zip(*times, strict=True))
         rows.append(
             {
                 "folder": f"{count} {label}",
@@ -180,16 +181,6 @@ def measure_start(options: Namespace) -> float:
             run_tester(options, source, written.parent)
             samples.append(written.stat().st_mtime - start)
         return median(samples)
-
-
-def machine() -> str:
-    """The processor, its cores and the packages that matter."""
-    import torch
-
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
-    name = found[1] if found else platform.processor() or platform.machine()
-    return f"{name}, {count_cores()} cores, torch {torch.__version__}"
 
 
 def print_tables(result: dict) -> None:

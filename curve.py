@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from utils import compile_kernel
+
 PEAK = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 CHUNK = 1024  # values worked on at a time: two buffers of 4 KiB stay in the first-level cache
 
@@ -110,11 +112,7 @@ def compiled(dtype: np.dtype):
     factor = numba.types.Array(real, 3, "C", readonly=True)
     scalars = real, whole, real, real, whole, whole
     signature = numba.void(image, pixel[:, ::1], factor, whole[::1], real[::1], *scalars)
-    options = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(signature, cache=True, **options)(curve_rows)
-    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
-        return numba.njit(signature, **options)(curve_rows)
+    return compile_kernel(curve_rows, signature)
 
 
 def curve_rows(

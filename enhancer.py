@@ -4,19 +4,24 @@ enhancer = Enhancer("weight/Epoch99.pth")
 bright = enhancer(dark)  # [H, W, 3] RGB, uint8, uint16 or float in [0, 1]
 """
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 import curve
 import graph
-import model
-from utils import count_cores
+from utils import count_cores, gpu_in_sight, remember
+
+if TYPE_CHECKING:  # it takes torch, a second to import that a processor can do without
+    from model import EnhanceNet
 
 TILE = 256  # side of the tiles on the CPU in network pixels; at 384 they take 300 MB more
 DEVICE_TILE = 2048
+BUILDERS = ("graph", "model")  # a change of these makes remembered graphs anew
 PEAKS = {"torch.uint8": 255.0, "torch.uint16": 65535.0, "torch.float32": 1.0}
 SMALL_IMAGE = 200_000  # values; below, starting threads costs more than they save
 
@@ -47,19 +52,24 @@ class Enhancer:
         conv_type: str = "dsc",
         threads: int | None = None,
     ):
-        import torch
-
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        net = model.load_model(weight, scale_factor, conv_type)
-        self.scale_factor = net.scale_factor
+        if scale_factor < 1 or scale_factor != int(scale_factor):
+            raise ValueError(f"scale_factor must be a whole number from 1, not {scale_factor}")
+        self.scale_factor = int(scale_factor)
         self.iterations = iterations
         self.strength = strength
-        self.device = torch.device(device)
-        if self.device.type == "cpu":
-            self.path = ProcessorPath(net, threads or count_cores())
+        self.device = str(device)
+        if device == "auto":
+            self.device = "cuda" if has_cuda() else "cpu"
+        if self.device.startswith("cpu"):
+            network = graph_of(Path(weight), conv_type)
+            self.path = ProcessorPath(network, reach(conv_type), threads or count_cores())
         else:
-            self.path = DevicePath(net, self.device)
+            import torch
+
+            from model import load_model
+
+            net = load_model(weight, scale_factor, conv_type)
+            self.path = DevicePath(net, torch.device(self.device))
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Enhance [H, W, 3] RGB or [H, W] gray; the result has its shape and type.
@@ -140,13 +150,15 @@ class Reference:
         strength: as Enhancer's.
     """
 
-    def __init__(self, net: model.EnhanceNet, strength: float = 1.0):
+    def __init__(self, net: "EnhanceNet", strength: float = 1.0):
         self.net = net
         self.strength = strength
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """As an Enhancer's call."""
         import torch
+
+        from model import apply_curve
 
         stack = as_stack(image)
         peak = curve.PEAK[stack.dtype]
@@ -157,7 +169,7 @@ class Reference:
                 factor = factor.mean(1, keepdim=True)
             if self.strength != 1:
                 factor = (factor * self.strength).clamp(-1, 1)
-            y = model.apply_curve(x, factor, self.net.iterations)[0].permute(1, 2, 0)
+            y = apply_curve(x, factor, self.net.iterations)[0].permute(1, 2, 0)
             if peak != 1:
                 y = y * peak + 0.5
         return as_image(y.numpy().astype(stack.dtype), image)
@@ -206,17 +218,42 @@ def small_size(stack, scale: int) -> tuple[int, int]:
     return tuple(-(-side // scale) for side in stack.shape[:2])
 
 
-def reach(net: model.EnhanceNet) -> int:
+def reach(conv_type: str) -> int:
     """How many pixels around one the network sees: one, or two where dilated, for each layer."""
-    return 14 if net.conv_type == "dc" else 7
+    return 14 if conv_type == "dc" else 7
+
+
+def has_cuda() -> bool:
+    """Whether torch has a CUDA device here."""
+    if not gpu_in_sight():
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def graph_of(weight: Path, conv_type: str) -> bytes:
+    """The checkpoint's network as ONNX: made once, then remembered with the file's content."""
+
+    def build() -> bytes:
+        from model import load_model
+
+        return graph.network_to_onnx(load_model(weight, conv_type=conv_type))
+
+    try:
+        made_by = [Path(__file__).with_name(f"{name}.py").read_bytes() for name in BUILDERS]
+        parts = [weight.read_bytes(), conv_type.encode(), *made_by]
+    except OSError:
+        return build()  # which says what is wrong with the file
+    return remember(hashlib.sha256(b"".join(parts)).hexdigest(), build)
 
 
 class ProcessorPath:
     """On the CPU: the network in ONNX Runtime, the curve in its own compiled kernel."""
 
-    def __init__(self, net: model.EnhanceNet, threads: int):
-        self.session = graph.open_session(graph.network_to_onnx(net), threads)
-        self.halo = reach(net)
+    def __init__(self, network: bytes, halo: int, threads: int):
+        self.session = graph.open_session(network, threads)
+        self.halo = halo
         self.threads = threads
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
@@ -253,12 +290,12 @@ class ProcessorPath:
 class DevicePath:
     """On a GPU: pixels go there as they are, once, and a compiled pass does all but the network."""
 
-    def __init__(self, net: model.EnhanceNet, device):
+    def __init__(self, net: "EnhanceNet", device):
         import torch
 
         self.net = net.to(device)
         self.device = device
-        self.halo = reach(net)
+        self.halo = reach(net.conv_type)
         self.empty_like = torch.empty_like
         self.curve = apply_on_device
         if device.type == "cuda":
@@ -320,9 +357,11 @@ def apply_on_device(stack, factor, scale: int, iterations: int):
     """curve.apply_factor for tensors: [H, W, C] and [C, h, w] on one device."""
     import torch
 
+    from model import apply_curve, enlarge
+
     height, width = stack.shape[:2]
-    wide = model.enlarge(factor[None], scale)[0, :, :height, :width].permute(1, 2, 0)
-    x = model.apply_curve(to_unit(stack), wide, iterations)
+    wide = enlarge(factor[None], scale)[0, :, :height, :width].permute(1, 2, 0)
+    x = apply_curve(to_unit(stack), wide, iterations)
     if stack.dtype == torch.float32:
         return x
     return (x * PEAKS[str(stack.dtype)] + 0.5).to(stack.dtype)

@@ -2,22 +2,25 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
+
+if TYPE_CHECKING:  # running a graph takes no torch
+    from torch import nn
 
 OPSET = 17
 LAYOUTS = ("float_nchw", "uint8_nhwc")
 
 
-def network_to_onnx(net: nn.Module) -> bytes:
+def network_to_onnx(net: "nn.Module") -> bytes:
     """EnhanceNet.extract as an ONNX model: image [1, 3, h, w] -> factor [1, 3, h, w]."""
     graph = Graph()
     add_network(graph, net, "image", "factor")
     return graph.serialise("sgz", "float", {"image": [1, 3, "h", "w"], "factor": [1, 3, "h", "w"]})
 
 
-def method_to_onnx(net: nn.Module, layout: str = "float_nchw") -> bytes:
+def method_to_onnx(net: "nn.Module", layout: str = "float_nchw") -> bytes:
     """What EnhanceNet makes of an image of any size, as an ONNX model: image -> enhanced.
 
     Args:
@@ -118,7 +121,7 @@ class Graph:
         return model.SerializeToString()
 
 
-def add_network(graph: Graph, net: nn.Module, image: str, factor: str) -> str:
+def add_network(graph: Graph, net: "nn.Module", image: str, factor: str) -> str:
     """EnhanceNet.extract; the result is named `factor`."""
     graph.constants |= {name: value.numpy() for name, value in net.state_dict().items()}
 

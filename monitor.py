@@ -94,7 +94,7 @@ class Monitor:
         row = {"epoch": epoch, "step": step, "steps": steps}
         row |= {n if n in MEASURES else f"loss_{n}": value for n, value in values.items()}
         self.scalars("log.csv", row, total_steps)
-        return " ".join(f"{name} {value:.4g}" for name, value in values.items())
+        return " ".join(f"{name} {value:.3g}" for name, value in values.items())
 
     def scalars(self, name: str, row: dict[str, float], step: int) -> None:
         """Append a line to a CSV file, "log.csv" or "validation.csv", and tell the tracker."""

@@ -463,6 +463,40 @@ def demo_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def benchmark_train_parser() -> argparse.ArgumentParser:
+    """Options of benchmark_train.py."""
+    parser = new_parser("Measure the speed of a training step on this machine.")
+    parser.add_argument(
+        "--images_path",
+        type=Path,
+        default=Path("data/train_data/"),
+        help="folder of images, searched recursively",
+    )
+    parser.add_argument("--image_size", type=SIZE, default=256, help="as in train.py")
+    parser.add_argument("--train_batch_size", type=SIZE, default=2, help="images per step")
+    parser.add_argument("--rounds", type=SIZE, default=9, help="measured steps of each way")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
+    return parser
+
+
+def methods_parser() -> argparse.ArgumentParser:
+    """Options of docs/make_methods.py."""
+    parser = new_parser("Compare methods on the pairs and on DICM: tables and a figure.")
+    parser.add_argument(
+        "--ours", type=Path, default=Path("weight/Epoch99.pth"), help="the checkpoint called ours"
+    )
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        default=Path("../shared"),
+        help="folder with data/pairs, data/dicm and weights of the published checkpoints",
+    )
+    parser.add_argument(
+        "--work", type=Path, default=Path("methods"), help="where the results go, as PNG"
+    )
+    return parser
+
+
 def named_folder(text: str) -> tuple[str, Path]:
     """NAME=FOLDER."""
     name, equals, folder = text.partition("=")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+import png
+
 # The type a name asks for. Anything else that can be read is written as PNG.
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG",
@@ -24,7 +26,7 @@ SAVE_OPTIONS = {
     "AVIF": {"quality": 90, "speed": 8},
     "BMP": {},
 }
-PNG_ROWS = 256  # filtered and compressed at a time
+HEIF_STARTS = {b"ftyp" + brand for brand in (b"heic", b"heix", b"mif1", b"hevc", b"msf1")}
 MAX_PIXELS = 300_000_000
 ORIENTATION, EXIF_IFD, GPS_IFD, ICC_PROFILE = 0x0112, 0x8769, 0x8825, 0x8773
 PHOTOMETRIC, CHANNELS, PLANAR, WHITE_IS_ZERO = 262, 277, 284, 0
@@ -72,11 +74,20 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     Raises:
         ImageError: it cannot be decoded, or has more than `max_pixels`.
     """
+    data = read_bytes(Path(path))
+    try:
+        photo = read_ordinary_png(data, max_pixels)
+    except MemoryError as error:
+        raise ImageError("too large for this machine's memory; shrink it") from error
+    return photo or read_by_pillow(data, max_pixels)
+
+
+def read_by_pillow(data: bytes, max_pixels: int) -> Photo:
+    """read_photo's part for all but ordinary PNGs."""
     from PIL import Image, UnidentifiedImageError
 
     heif = register_heif()
     Image.MAX_IMAGE_PIXELS = None  # our own limit, below, names the flag that raises it
-    data = read_bytes(Path(path))
     try:
         formats = READ_FORMATS if heif else READ_FORMATS[:-1]
         with Image.open(io.BytesIO(data), formats=formats) as image:
@@ -90,6 +101,8 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     except (UnidentifiedImageError, ImageError) as error:
         if isinstance(error, ImageError):
             raise
+        if not heif and data[4:12] in HEIF_STARTS:
+            raise ImageError("HEIC needs a decoder; pip install pillow-heif") from error
         raise ImageError(
             "not an image that can be decoded, or cut short; replace or remove it"
         ) from error
@@ -108,6 +121,37 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(f"cannot be read ({error.strerror}); check its permissions") from error
+
+
+def read_ordinary_png(data: bytes, max_pixels: int) -> Photo | None:
+    """The commonest PNG, in half of Pillow's time; None leaves the file to Pillow.
+
+    So does all that is wrong with it: Pillow says what.
+    """
+    try:
+        chunks = png.read_chunks(data)
+        height, width, channels = png.shape_of(chunks)
+        if height * width > max_pixels:
+            return None
+        exif, icc, orientation = metadata_of(png.metadata_alone(chunks))
+        stack = png.decode(chunks)
+    except png.OtherPng:
+        return None
+    return assemble(stack, orientation, channels < 3, exif, icc)
+
+
+def metadata_of(content: bytes | None) -> tuple[bytes | None, bytes | None, int]:
+    """EXIF, ICC profile and orientation of a small PNG; OtherPng where Pillow cannot open it."""
+    if content is None:
+        return None, None, 1
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            icc = image.info.get("icc_profile")  # before EXIF is looked for beyond the pixels
+            return exif_block(image), icc, orientation_of(image)
+    except Exception as error:  # Pillow raises nearly anything
+        raise png.OtherPng from error
 
 
 def register_heif() -> bool:
@@ -139,6 +183,18 @@ def decode(image, data: bytes) -> Photo:
             image, icc = to_srgb(image, icc), None
         image.load()
         stack = to_array(image, ("L" if gray else "RGB") + "A" * image.has_transparency_data)
+    return assemble(stack, orientation, gray, exif, icc, frames)
+
+
+def assemble(
+    stack: np.ndarray,
+    orientation: int,
+    gray: bool,
+    exif: bytes | None,
+    icc: bytes | None,
+    frames: int = 1,
+) -> Photo:
+    """A Photo of the pixels [H, W] or [H, W, C] as they lie in the file, alpha the last channel."""
     stack = upright(stack if stack.ndim == 3 else stack[..., None], orientation)
     has_alpha = stack.shape[2] in (2, 4)
     colours = stack[..., :-1] if has_alpha else stack
@@ -271,8 +327,6 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
     Raises:
         ImageError: the type cannot hold the image (JPEG and WebP limit the size).
     """
-    from PIL import Image
-
     kind = FORMAT_OF_SUFFIX[suffix.lower()]
     if photo.pixels.dtype == np.uint16 and photo.pixels.ndim == 2 and photo.alpha is not None:
         # Neither Pillow nor OpenCV reads or writes 16-bit gray with alpha: gray RGB instead.
@@ -280,7 +334,10 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
     if kind == "TIFF":
         return encode_tiff(photo)
     if kind == "PNG":
-        return encode_png(photo)
+        stack = photo.pixels if photo.alpha is None else np.dstack((photo.pixels, photo.alpha))
+        return png.encode(stack, photo.icc, photo.exif and photo.exif.removeprefix(b"Exif\0\0"))
+    from PIL import Image
+
     pixels, alpha = (to_8_bit(photo.pixels), photo.alpha if photo.alpha is None else
                      to_8_bit(photo.alpha))  # fmt: skip
     if alpha is not None and kind not in ("JPEG", "BMP"):
@@ -300,46 +357,6 @@ def to_8_bit(values: np.ndarray) -> np.ndarray:
     if values.dtype == np.uint8:
         return values
     return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def encode_png(photo: Photo) -> bytes:
-    """PNG of 8 or 16 bits, gray or colour, with alpha or without (ISO/IEC 15948).
-
-    Every row is written as its difference to the row above and compressed by Intel's igzip: a
-    tenth of the time that Pillow takes at its fastest, in files no larger.
-    """
-    from isal import isal_zlib
-
-    stack = photo.pixels if photo.alpha is None else np.dstack((photo.pixels, photo.alpha))
-    height, width, channels = stack.shape if stack.ndim == 3 else (*stack.shape, 1)
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    depth = 8 * stack.itemsize
-    big_endian = np.ascontiguousarray(stack, stack.dtype.newbyteorder(">"))
-    rows = big_endian.view(np.uint8).reshape(height, -1)
-    compressor = isal_zlib.compressobj(1)
-    body = []
-    above = np.zeros_like(rows[0])
-    for top in range(0, height, PNG_ROWS):
-        block = rows[top : top + PNG_ROWS]
-        filtered = np.empty((len(block), rows.shape[1] + 1), np.uint8)
-        filtered[:, 0] = 2  # the filter "up"
-        filtered[0, 1:] = block[0] - above
-        np.subtract(block[1:], block[:-1], out=filtered[1:, 1:])
-        body.append(compressor.compress(filtered))
-        above = block[-1]
-    body.append(compressor.flush())
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0))]
-    if photo.icc:
-        chunks.append((b"iCCP", b"icc\0\0" + zlib.compress(photo.icc)))
-    if photo.exif:
-        chunks.append((b"eXIf", photo.exif.removeprefix(b"Exif\0\0")))
-    chunks += [*((b"IDAT", part) for part in body), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    """A PNG chunk: length, kind, body, checksum."""
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def encode_tiff(photo: Photo) -> bytes:

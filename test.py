@@ -21,13 +21,12 @@ import numpy as np
 from tqdm import tqdm
 
 from enhancer import Enhancer, Reference
-from model import CheckpointError, load_model
 from option import test_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, read_photo
 from utils import (
     UserError,
-    choose_device,
     count_cores,
+    device_word,
     find_files,
     no_images,
     run_script,
@@ -42,7 +41,7 @@ class Tester:
         options: what test_parser() returns.
 
     Raises:
-        UserError, CheckpointError, OSError: nothing can be enhanced at all.
+        UserError, model.CheckpointError, OSError: nothing can be enhanced at all.
     """
 
     def __init__(self, options: Namespace):
@@ -56,7 +55,7 @@ class Tester:
             raise UserError(f"{self.target} would be overwritten; choose another --test_dir")
         self.folder = folder
         make_writable(self.target)
-        device = choose_device(options.device)
+        device = device_word(options.device)
         self.rank, self.processes, own_device = process_of_launch(device)
         self.enhancer = build_enhancer(options, own_device if options.device == "auto" else device)
         self.workers = 1 if options.reference else count_cores() + 1  # one may wait for the disk
@@ -189,9 +188,11 @@ class Tester:
         return 0 if not failures and (written or skipped) else 1
 
 
-def build_enhancer(options: Namespace, device) -> Callable[[np.ndarray], np.ndarray]:
-    """What turns an image into a brighter one, on a torch.device."""
+def build_enhancer(options: Namespace, device: str) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns an image into a brighter one, on a device."""
     if options.reference:
+        from model import load_model
+
         weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
         return Reference(load_model(weights, scale, kind, options.iterations), options.strength)
     return Enhancer(
@@ -218,15 +219,15 @@ def make_writable(folder: Path) -> None:
         ) from error
 
 
-def process_of_launch(device) -> tuple[int, int, object]:
-    """This process's number, how many there are, and its own torch.device of the given type."""
+def process_of_launch(device: str) -> tuple[int, int, str]:
+    """This process's number, how many there are, and its own device of the given kind."""
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         return 0, 1, device
     from accelerate import PartialState
 
     # Told nothing and finding no GPU, it would take torchrun's processes for single ones.
-    state = PartialState(cpu=device.type == "cpu")
-    return state.process_index, state.num_processes, state.device
+    state = PartialState(cpu=device.startswith("cpu"))
+    return state.process_index, state.num_processes, str(state.device)
 
 
 def crop_to_multiple(photo: Photo, scale: int) -> Photo:
@@ -239,8 +240,15 @@ def crop_to_multiple(photo: Photo, scale: int) -> Photo:
 
 
 def main() -> int:
-    return Tester(test_parser().parse_args()).run()
+    try:
+        return Tester(test_parser().parse_args()).run()
+    except ValueError as error:
+        from model import CheckpointError  # not sooner: torch takes a second to import
+
+        if isinstance(error, CheckpointError):
+            raise UserError(str(error)) from error
+        raise
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError)
+    run_script(main)

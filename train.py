@@ -224,13 +224,18 @@ class Trainer:
         rest = steps[position.step :]
         batches = iter(batches_of(self.data, rest, options.num_workers, self.device.type == "cuda"))
         images, start = 0, time.perf_counter()
-        with tqdm(
-            rest,
-            desc=f"epoch {position.epoch} of {position.first_epoch}-{self.last_epoch - 1}",
-            initial=position.step,
-            total=len(steps),
-            disable=None if self.accelerator.is_main_process else True,
-        ) as bar:
+        hidden = None if self.accelerator.is_main_process else True
+        with (
+            tqdm(
+                rest,
+                desc=f"epoch {position.epoch} of {position.first_epoch}-{self.last_epoch - 1}",
+                initial=position.step,
+                total=len(steps),
+                disable=hidden,
+            ) as bar,
+            # A line of its own: beside the bar, 80 columns show two of the parts.
+            tqdm(bar_format="{desc}", position=1, leave=False, disable=hidden) as parts,
+        ):
             for step in bar:
                 values = self.train_step(batches, step, len(steps))
                 images += step.images
@@ -241,7 +246,7 @@ class Trainer:
                     text = self.monitor.progress(
                         values, position.epoch, position.step, len(steps), self.global_step()
                     )
-                    bar.set_postfix_str(text)
+                    parts.set_description_str(text)
                     self.log(
                         f"epoch {position.epoch} step {position.step}/{len(steps)} {text}",
                         quiet=not bar.disable,
@@ -249,6 +254,7 @@ class Trainer:
                 self.stop_signal = self.learner.any_process(self.stop_signal)
                 self.stopping = bool(self.stop_signal)
                 if done:
+                    bar.update()  # which leaving the loop would spare
                     break
                 if self.stopping or position.step % options.snapshot_iter == 0:
                     self.snapshot(position.epoch)

@@ -3,7 +3,9 @@
 import hashlib
 import io
 import os
+import platform
 import queue
+import re
 import secrets
 import sys
 import threading
@@ -113,6 +115,68 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def compile_kernel(function: Callable, signature):
+    """numba's compiled function, from its cache on disk where that can be written.
+
+    It runs without Python's lock; `signature` is of numba's types.
+    """
+    import numba
+
+    options = {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(signature, cache=True, **options)(function)
+    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
+        return numba.njit(signature, **options)(function)
+
+
+def machine(device=None) -> str:
+    """The processor, its cores, the GPU if `device` is one, and torch's version, in words."""
+    import torch
+
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*: (.*)", info.read_text()) if info.exists() else None
+    words = [found[1] if found else platform.processor() or platform.machine()]
+    words.append(f"{count_cores()} cores")
+    if device is not None and device.type == "cuda":
+        words.append(torch.cuda.get_device_name(device))
+    return ", ".join([*words, f"torch {torch.__version__}"])
+
+
+def remember(digest: str, make: Callable[[], bytes]) -> bytes:
+    """What `make` returns, from ~/.cache/sgz if a run before this one has left it there.
+
+    Args:
+        digest: tells what it is made of, all of it. The folder may be emptied at any time.
+    """
+    try:
+        path = Path.home() / ".cache" / "sgz" / f"{digest[:32]}.bin"
+    except RuntimeError:  # a user without a home
+        return make()
+    with suppress(OSError):  # not there yet
+        kept = path.read_bytes()
+        if hashlib.sha256(kept[32:]).digest() == kept[:32]:
+            return kept[32:]
+    made = make()
+    with suppress(OSError):  # then it is made anew the next time
+        content = hashlib.sha256(made).digest() + made
+        write_whole(path, lambda temporary: temporary.write_bytes(content))
+    return made
+
+
+def gpu_in_sight() -> bool:
+    """Whether it is worth asking torch for one, which takes a second to import."""
+    if sys.platform != "linux":
+        return True
+    return any(any(Path("/dev").glob(name)) for name in ("nvidia[0-9]*", "kfd", "dxg"))
+
+
+def device_word(name: str = "auto") -> str:
+    """choose_device's choice in a word; for a processor without importing torch."""
+    if name == "cpu" or (name == "auto" and not gpu_in_sight()):
+        return "cpu"
+    return str(choose_device(name))
 
 
 def choose_device(name: str = "auto"):

@@ -12,6 +12,7 @@ from pathlib import Path
 SHORTER = {
     "train.py": "--num_epochs 1 --image_size 64 --num_workers 0",
     "benchmark.py": "--rounds 1",
+    "benchmark_train.py": "--rounds 1 --image_size 64",
     "benchmark_video.py": "--rounds 1 --frames 20",
 }
 NOT_RUN = ("-m pytest",)  # .ci/run has done it
@@ -36,7 +37,7 @@ def main() -> int:
         return 1
     for command in found:
         for script, flags in SHORTER.items():
-            if script in command:
+            if f" {script}" in command:
                 command = f"{command} {flags}"
         print(f"\n$ {command}", flush=True)
         code = subprocess.run(command, shell=True, check=False).returncode

@@ -14,6 +14,7 @@ from pictures import scene
 import enhancer as enhancing
 import model
 from enhancer import DevicePath, Enhancer
+from photo import Photo, encode_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[1]
@@ -182,6 +183,38 @@ def test_what_is_no_image_is_refused(image, reason, enhancer):
         enhancer.factor(image)
 
 
+def test_a_network_is_remembered_until_its_checkpoint_changes(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    checkpoint = tmp_path / "net.pth"
+    checkpoint.write_bytes(weights["dsc"].read_bytes())
+    image = scene(40, 50)
+    first = Enhancer(checkpoint, device="cpu")(image)
+    (remembered,) = (tmp_path / ".cache/sgz").iterdir()
+    monkeypatch.setattr(model, "load_model", None)  # not asked again
+    np.testing.assert_array_equal(Enhancer(checkpoint, device="cpu")(image), first)
+    monkeypatch.undo()
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    content = bytearray(remembered.read_bytes())
+    content[len(content) // 2] ^= 1  # a disk's fault
+    remembered.write_bytes(content)
+    np.testing.assert_array_equal(Enhancer(checkpoint, device="cpu")(image), first)
+
+    state = torch.load(checkpoint, weights_only=True)
+    state["e_conv7.point_conv.bias"] += 0.2
+    torch.save(state, checkpoint)
+    assert np.abs(Enhancer(checkpoint, device="cpu")(image).astype(int) - first).max() > 2
+    checkpoint.write_bytes(b"no checkpoint")
+    with pytest.raises(model.CheckpointError):
+        Enhancer(checkpoint, device="cpu")
+
+
+def test_a_home_that_cannot_be_written_only_costs_time(weight, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    assert Enhancer(weight, device="cpu")(scene(40, 50)).shape == (40, 50, 3)
+
+
 def test_many_threads_share_one_enhancer(enhancer):
     images = [scene(150 + i, 200, seed=i) for i in range(12)]
     expected = [enhancer(image) for image in images]
@@ -202,9 +235,9 @@ peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 def from_file_to_file(path):
     photo = read_photo(path)
     photo = photo.with_pixels(enhancer(photo.pixels))
-    encode_photo(photo, ".jpg")
+    encode_photo(photo, "." + what)
     return photo.pixels
-if what == "photo":
+if what in ("jpg", "png"):
     run = lambda side: from_file_to_file(files[side == large])
 else:
     dtype = np.dtype(what)
@@ -217,16 +250,21 @@ print(json.dumps([(peak() - before) / large**2, result.itemsize * 3]))
 
 @pytest.mark.parametrize(
     ("what", "scale", "side"),
-    [("uint8", 12, 10_000), ("uint16", 12, 5000), ("uint8", 1, 1600), ("photo", 12, 5000)],
+    [
+        ("uint8", 12, 10_000),
+        ("uint16", 12, 5000),
+        ("uint8", 1, 1600),
+        ("jpg", 12, 5000),
+        ("png", 12, 3000),
+    ],
 )
 def test_peak_memory_is_under_eight_bytes_a_pixel(what, scale, side, weight, tmp_path):
     """Beyond what a small picture took before, less the input, per pixel."""
-    files = [tmp_path / "small.jpg", tmp_path / "large.jpg"]
-    if what == "photo":
-        from PIL import Image
-
+    files = [tmp_path / "small", tmp_path / "large"]
+    if what in ("jpg", "png"):
         for path, length in zip(files, (800, side), strict=True):
-            Image.new("RGB", (length, length), (9, 30, 20)).save(path)
+            noise = np.random.default_rng(0).integers(0, 99, (length, length, 3), np.uint8)
+            path.write_bytes(encode_photo(Photo(noise), f".{what}"))
     command = [sys.executable, "-c", MEASURE, weight, str(scale), what, str(side), *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     taken, decoded = json.loads(done.stdout)

@@ -3,6 +3,7 @@
 import io
 import os
 import signal
+import sys
 import zlib
 
 import numpy as np
@@ -194,6 +195,31 @@ def test_truncated_file_is_an_error(name, part, tmp_path):
     content = KINDS[name][0]
     with pytest.raises(ImageError, match=r"replace or remove it|save it anew"):
         decoded(content[: int(len(content) * part)], tmp_path / name)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_heic_is_read_where_its_decoder_is_installed(deep, tmp_path):
+    heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed")
+    upright = np.kron(scene(4, 6), np.ones((16, 16, 1), np.uint8))
+    stored = np.ascontiguousarray(np.rot90(upright, 1))
+    if deep:  # 10 bits, as newer phones write
+        mode, data = "RGB;16", (stored.astype(np.uint16) * 257).tobytes()
+    else:
+        mode, data = "RGB", stored.tobytes()
+    image = heif.from_bytes(mode, stored.shape[1::-1], data)
+    image.info["exif"] = exif(6).tobytes()
+    image.save(tmp_path / "x.heic", quality=95)
+    photo = read_photo(tmp_path / "x.heic")
+    assert photo.pixels.shape == upright.shape  # upright, once
+    assert np.abs(photo.pixels.astype(int) - upright).mean() < 3
+    with Image.open(io.BytesIO(encode_photo(photo, ".jpg"))) as again:
+        assert again.getexif()[0x010F] == "maker"
+
+
+def test_heic_without_its_decoder_names_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)  # as if it were not installed
+    with pytest.raises(ImageError, match="pip install pillow-heif"):
+        decoded(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(99), tmp_path / "x.heic")
 
 
 def test_truncated_jpeg_is_an_error(tmp_path):

@@ -1,8 +1,16 @@
 """What a run leaves to look at: logs, pictures, validation; and the paper's objective."""
 
+import fcntl
 import json
 import math
+import os
+import pty
+import re
+import struct
 import subprocess
+import sys
+import termios
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -54,6 +62,26 @@ def test_the_log_has_a_line_a_display_step_and_none_twice_after_a_kill(photos, t
     parts = [float(found[5][f"loss_{k}"]) for k in ("tv", "spatial", "colour", "exposure")]
     assert float(found[5]["loss_total"]) == pytest.approx(sum(parts), rel=1e-5)
     assert len(json.loads((tmp_path / "run.json").read_text())) == 2  # both starts
+
+
+def test_a_terminal_of_80_columns_shows_all_parts_of_the_loss(tmp_path):
+    terminal, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    command = [sys.executable, "train.py", "--snapshots_folder", tmp_path, "--num_workers", "0"]
+    command += ["--image_size", "64", "--train_batch_size", "3", "--num_epochs", "1"]
+    command += ["--seg_weights", "none", "--display_iter", "1", "--device", "cpu"]
+    run = subprocess.Popen(command, cwd=ROOT, stdin=side, stdout=side, stderr=side)
+    os.close(side)
+    seen = b""
+    with suppress(OSError):  # the end of a terminal
+        while new := os.read(terminal, 65536):
+            seen += new
+    os.close(terminal)
+    assert run.wait() == 0
+    line = r"total \S+ tv \S+ spatial \S+ colour \S+ exposure \S+ semantic \S+"
+    text = seen.decode()
+    assert re.search(line, text)
+    assert re.search(r"epoch 0 of 0-0: 100%", text)
 
 
 def test_a_run_records_what_it_was(photos, batch_of_four, tmp_path):
