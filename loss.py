@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tone import Tone, tone_loss
+
 # (row, column, weight) of the eight neighbours: axis neighbours count 1, diagonal ones 0.5.
 NEIGHBOURS = [
     (dy, dx, 1.0 if dy == 0 or dx == 0 else 0.5)
@@ -17,7 +19,8 @@ CODE_WEIGHTS = {
     "colour": 5.0,
     "exposure": 10.0,
     "semantic": 0.1,
-    "channel": 0.0,  # not the authors'
+    "channel": 0.0,  # this and the next are not the authors'
+    "tone": 0.0,
 }
 PAPER_WEIGHTS = {
     "tv": 1.0,
@@ -26,6 +29,7 @@ PAPER_WEIGHTS = {
     "exposure": 1.0,
     "semantic": 0.1,
     "channel": 0.0,
+    "tone": 0.0,
 }
 
 
@@ -156,6 +160,7 @@ class ZeroReferenceLoss(torch.nn.Module):
         exposure_patch: region of the exposure loss.
         keep_bright: an image brighter than exp_level has its own brightness as the target.
         guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
+        tone: what the "tone" part aims at.
         objective: "code", the released code's losses and weights, or "paper", those printed
             (SGZ, eq. 2 to 6); the semantic part is the same in both.
     """
@@ -169,6 +174,7 @@ class ZeroReferenceLoss(torch.nn.Module):
         keep_bright: bool = False,
         guide: torch.nn.Module | None = None,
         objective: str = "code",
+        tone: Tone | None = None,
     ):
         super().__init__()
         default, self.tv, self.spatial, self.colour, self.exposure = OBJECTIVES[objective]
@@ -182,6 +188,7 @@ class ZeroReferenceLoss(torch.nn.Module):
         self.exposure_patch = exposure_patch
         self.keep_bright = keep_bright
         self.guide = guide
+        self.tone = tone or Tone()
 
     def forward(self, image: Tensor, enhanced: Tensor, factor: Tensor) -> dict[str, Tensor]:
         """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
@@ -193,5 +200,6 @@ class ZeroReferenceLoss(torch.nn.Module):
             "exposure": lambda: self.exposure(enhanced, level, self.exposure_patch),
             "semantic": lambda: semantic_loss(self.guide(enhanced)),
             "channel": lambda: channel_loss(factor),
+            "tone": lambda: tone_loss(enhanced, image, self.tone),
         }
         return {name: w * parts[name]() for name, w in self.weights.items() if w}

@@ -208,6 +208,32 @@ def train_parser() -> argparse.ArgumentParser:
         help="one factor for all three colours (not the authors')",
     )
     losses.add_argument(
+        "--tone_weight",
+        type=AMOUNT,
+        default=0.0,
+        help="lightness follows a gamma that fits the darkness (not the authors', see tone.py)",
+    )
+    losses.add_argument(
+        "--tone_gammas",
+        type=RATE,
+        nargs=2,
+        default=(0.17, 0.46),
+        metavar=("DARK", "BRIGHT"),
+        help="its exponent where all in view is dark, and where it is not",
+    )
+    losses.add_argument(
+        "--tone_bright",
+        type=RATE,
+        default=0.2,
+        help="lightness in view from which the second exponent holds",
+    )
+    losses.add_argument(
+        "--tone_limit",
+        type=RATE,
+        default=0.345,
+        help="largest brightening factor aimed at, up to 1",
+    )
+    losses.add_argument(
         "--exposure_patch", type=SIZE, default=16, help="region of the exposure loss"
     )
     losses.add_argument(

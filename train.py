@@ -23,6 +23,7 @@ from monitor import Monitor
 from option import train_options
 from segmentation import SemanticGuide, build_guide
 from snapshots import Position, Snapshots, changes, plain
+from tone import Tone
 from utils import UserError, run_script, start_accelerator
 from validation import Validation, preview
 
@@ -99,6 +100,7 @@ class Trainer:
                 "exposure": options.exposure_weight,
                 "semantic": options.seg_weight,
                 "channel": options.channel_weight,
+                "tone": options.tone_weight,
             },
             options.patch_size,
             options.exp_level,
@@ -106,6 +108,11 @@ class Trainer:
             options.keep_bright,
             guide,
             options.objective,
+            Tone(
+                *options.tone_gammas,
+                bright=options.tone_bright,
+                limit=options.tone_limit,
+            ),
         )
         self.learner = Learner(
             net,

@@ -1,6 +1,7 @@
 """What several tests share: a checkpoint of known weights and its plain computation."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,16 @@ for arguments in json.load(sys.stdin):
             results.append((leaving.code, out.getvalue(), err.getvalue()))
 print(json.dumps(results))
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heeded_interrupts():
+    """Scripts started by tests hear Ctrl-C, also where a shell in the background ignores it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def seeded_net(conv_type: str = "dsc", scale_factor: int = 12) -> EnhanceNet:

@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo", "png"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
-        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "guard",
-        "sessions"),
+        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "tone",
+        "guard", "sessions"),
     2: ("enhancer", "video", "scoring", "snapshots", "studio", "validation"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
@@ -26,6 +26,8 @@ WITHIN_A_FLOOR = {
     ("video", "enhancer"),
     ("studio", "video"),
     ("photo", "png"),
+    ("tone", "model"),
+    ("loss", "tone"),
     ("png", "utils"),
 }
 PACKAGE_OF = {
