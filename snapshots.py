@@ -82,7 +82,8 @@ class Snapshots:
         """
         path = self.path(epoch)
         notes = []
-        if path not in self.own:
+        # A run state without its weights is half a snapshot: its run was killed between the two.
+        if path not in self.own and path.exists():
             for old in (path, path.with_suffix(".resume")):
                 if kept := keep_aside(old):
                     notes.append(f"{old} is not of this run; it is kept as {kept.name}")

@@ -262,6 +262,7 @@ class Trainer:
                 self.stopping = bool(self.stop_signal)
                 if done:
                     bar.update()  # which leaving the loop would spare
+                    bar.refresh()  # even where the last one was a moment ago
                     break
                 if self.stopping or position.step % options.snapshot_iter == 0:
                     self.snapshot(position.epoch)

@@ -182,3 +182,12 @@ def test_sigterm_to_all_processes_saves_and_the_run_goes_on(photos, tmp_path):
     path = Path(errors.split("--pretrain_dir ")[1].split()[0])
     position = weights(path.with_suffix(".resume"))["position"]
     assert f"stopped at epoch {position['epoch']}, step {position['step']}" in errors
+
+
+def test_half_a_snapshot_is_written_over(photos, tmp_path):
+    """As a kill leaves it between the run state and the weights."""
+    train(photos, tmp_path, "--num_epochs", "2")
+    (tmp_path / "Epoch1.pth").unlink()
+    again = ["--load_pretrain", "--pretrain_dir", str(tmp_path / "Epoch0.pth")]
+    train(photos, tmp_path, *again, "--num_epochs", "2")
+    assert (tmp_path / "Epoch1.pth").exists() and not list(tmp_path.glob("*kept*"))
