@@ -1,10 +1,10 @@
 """The zero-reference losses and their weighted sum as named parts; all images in [0, 1]."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-
-from tone import Tone, tone_loss
 
 # (row, column, weight) of the eight neighbours: axis neighbours count 1, diagonal ones 0.5.
 NEIGHBOURS = [
@@ -160,7 +160,7 @@ class ZeroReferenceLoss(torch.nn.Module):
         exposure_patch: region of the exposure loss.
         keep_bright: an image brighter than exp_level has its own brightness as the target.
         guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
-        tone: what the "tone" part aims at.
+        tone: (enhanced, image) -> scalar, for the "tone" part; see tone.py.
         objective: "code", the released code's losses and weights, or "paper", those printed
             (SGZ, eq. 2 to 6); the semantic part is the same in both.
     """
@@ -174,7 +174,7 @@ class ZeroReferenceLoss(torch.nn.Module):
         keep_bright: bool = False,
         guide: torch.nn.Module | None = None,
         objective: str = "code",
-        tone: Tone | None = None,
+        tone: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
         default, self.tv, self.spatial, self.colour, self.exposure = OBJECTIVES[objective]
@@ -183,12 +183,14 @@ class ZeroReferenceLoss(torch.nn.Module):
             raise ValueError(f"no loss is called {', '.join(sorted(unknown))}")
         if guide is None:
             self.weights["semantic"] = 0.0
+        if tone is None:
+            self.weights["tone"] = 0.0
         self.patch_size = patch_size
         self.exp_level = exp_level
         self.exposure_patch = exposure_patch
         self.keep_bright = keep_bright
         self.guide = guide
-        self.tone = tone or Tone()
+        self.tone = tone
 
     def forward(self, image: Tensor, enhanced: Tensor, factor: Tensor) -> dict[str, Tensor]:
         """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
@@ -200,6 +202,6 @@ class ZeroReferenceLoss(torch.nn.Module):
             "exposure": lambda: self.exposure(enhanced, level, self.exposure_patch),
             "semantic": lambda: semantic_loss(self.guide(enhanced)),
             "channel": lambda: channel_loss(factor),
-            "tone": lambda: tone_loss(enhanced, image, self.tone),
+            "tone": lambda: self.tone(enhanced, image),
         }
         return {name: w * parts[name]() for name, w in self.weights.items() if w}

@@ -11,6 +11,7 @@ import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 
 import torch
 from tqdm import tqdm
@@ -23,7 +24,7 @@ from monitor import Monitor
 from option import train_options
 from segmentation import SemanticGuide, build_guide
 from snapshots import Position, Snapshots, changes, plain
-from tone import Tone
+from tone import Tone, tone_loss
 from utils import UserError, run_script, start_accelerator
 from validation import Validation, preview
 
@@ -108,10 +109,8 @@ class Trainer:
             options.keep_bright,
             guide,
             options.objective,
-            Tone(
-                *options.tone_gammas,
-                bright=options.tone_bright,
-                limit=options.tone_limit,
+            partial(
+                tone_loss, tone=Tone(*options.tone_gammas, options.tone_bright, options.tone_limit)
             ),
         )
         self.learner = Learner(

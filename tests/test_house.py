@@ -16,9 +16,9 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "photo", "png"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
-        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "tone",
-        "guard", "sessions"),
-    2: ("enhancer", "video", "scoring", "snapshots", "studio", "validation"),
+        "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "guard",
+        "sessions"),
+    2: ("enhancer", "video", "scoring", "snapshots", "studio", "tone", "validation"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file
@@ -26,8 +26,6 @@ WITHIN_A_FLOOR = {
     ("video", "enhancer"),
     ("studio", "video"),
     ("photo", "png"),
-    ("tone", "model"),
-    ("loss", "tone"),
     ("png", "utils"),
 }
 PACKAGE_OF = {
