@@ -52,8 +52,8 @@ class Trainer:
         self.processes = self.accelerator.num_processes
         self.position = Position()
         self.seed = options.seed
-        self.stop_signal = 0  # received here
-        self.stopping = False  # agreed with the other processes
+        self.signal_here = 0  # what asked this process to stop; may change at any moment
+        self.stop_signal = 0  # what the processes have agreed to stop for
         self.unsaved = ""  # why the newest snapshot is not on the disk
         self.pictured = float("-inf")  # when the last pictures were drawn
         options.snapshots_folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +193,7 @@ class Trainer:
     def run(self) -> int:
         """Train to the end, or until asked to stop; returns the exit code."""
         start, images = time.perf_counter(), 0
-        while self.position.epoch < self.last_epoch and not self.stopping:
+        while self.position.epoch < self.last_epoch and not self.stop_signal:
             images += self.train_epoch()
         seconds = time.perf_counter() - start
         self.monitor.close()
@@ -201,7 +201,7 @@ class Trainer:
         saved = self.snapshots.last
         if self.unsaved:
             raise UserError(f"{self.unsaved}; the last good snapshot is {saved or 'none'}")
-        if self.stopping:
+        if self.stop_signal:
             self.log(
                 f"stopped at epoch {self.position.epoch}, step {self.position.step}; go on with "
                 f"--load_pretrain True --pretrain_dir {saved}"
@@ -212,7 +212,7 @@ class Trainer:
 
     def ask_to_stop(self, number: int, _frame: object) -> None:
         """Finish the step and save; a second signal stops at once."""
-        self.stop_signal = number
+        self.signal_here = number
         signal.signal(number, signal.SIG_DFL)
 
     def train_epoch(self) -> int:
@@ -257,19 +257,18 @@ class Trainer:
                         f"epoch {position.epoch} step {position.step}/{len(steps)} {text}",
                         quiet=not bar.disable,
                     )
-                self.stop_signal = self.learner.any_process(self.stop_signal)
-                self.stopping = bool(self.stop_signal)
+                self.stop_signal = self.learner.any_process(self.signal_here)
                 if done:
                     bar.update()  # which leaving the loop would spare
                     bar.refresh()  # even where the last one was a moment ago
                     break
-                if self.stopping or position.step % options.snapshot_iter == 0:
+                if self.stop_signal or position.step % options.snapshot_iter == 0:
                     self.snapshot(position.epoch)
-                if self.stopping:
+                if self.stop_signal:
                     return images
         position.epoch, position.step = position.epoch + 1, 0
         self.snapshot(position.epoch - 1)
-        if self.validation and not self.stopping:
+        if self.validation and not self.stop_signal:
             values = self.validation.measure(
                 self.learner.plain_net, self.learner.loss, self.accelerator, self.device
             )
@@ -312,7 +311,7 @@ class Trainer:
             self.unsaved = f"cannot save {self.snapshots.path(epoch)}: {error.strerror or error}"
             good = f"the last good snapshot is {self.snapshots.last or 'none yet'}"
             self.log(f"WARNING: {self.unsaved}; training goes on; {good}")
-        ends = self.stopping or self.position.epoch == self.last_epoch
+        ends = self.stop_signal or self.position.epoch == self.last_epoch
         if ends or time.monotonic() > self.pictured + PICTURE_SECONDS:
             images = self.validation.images if self.validation else self.data
             self.monitor.pictures(

@@ -53,7 +53,8 @@ def seeded_net(conv_type: str = "dsc", scale_factor: int = 12) -> EnhanceNet:
 
 @pytest.fixture
 def one_thread():
-    """Torch on one thread: small work on a busy machine waits for its threads otherwise."""
+    """Torch on one thread: small work on a busy machine waits for its threads otherwise, and sums
+    depend on how many threads share them."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

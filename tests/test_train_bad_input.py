@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from dataloader import LowLightImages
@@ -136,15 +135,6 @@ def test_a_full_disk_costs_the_snapshot_not_the_run(photos, tmp_path, capfd):
     trainer.position.first_epoch = 3  # and with room again, it saves
     trainer.options.num_epochs = 1
     assert trainer.run() == 0 and (tmp_path / "Epoch3.pth").exists()
-
-
-@pytest.fixture
-def one_thread():
-    """Sums depend on how many threads share them; forked children have one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.usefixtures("one_thread")

@@ -101,7 +101,7 @@ def test_a_run_goes_on_where_it_was_with_another_batch_size(photos, tmp_path):
     step = trainer.train_step
 
     def stopped(*batch):
-        trainer.stop_signal = signal.SIGTERM if trainer.position.step == 1 else 0
+        trainer.signal_here = signal.SIGTERM if trainer.position.step == 1 else 0
         return step(*batch)
 
     trainer.train_step = stopped
@@ -109,6 +109,25 @@ def test_a_run_goes_on_where_it_was_with_another_batch_size(photos, tmp_path):
     extra = ["--load_pretrain", "--pretrain_dir", str(tmp_path / "Epoch0.pth")]
     resumed = Trainer(train_options(arguments(photos, tmp_path, *extra, "--train_batch_size", "4")))
     assert (resumed.position.epoch, resumed.position.step) == (0, 1)
+
+
+def test_a_signal_is_heard_while_the_processes_agree(photos, tmp_path):
+    """It comes when this process has just told the others that it heard none."""
+    trainer = Trainer(train_options(arguments(photos, tmp_path)))
+    agree = trainer.learner.any_process
+
+    def interrupted(number):
+        agreed = agree(number)
+        if trainer.position.step == 1 and not number:
+            trainer.ask_to_stop(signal.SIGUSR1, None)
+        return agreed
+
+    trainer.learner.any_process = interrupted
+    try:
+        assert trainer.run() == 128 + signal.SIGUSR1
+    finally:
+        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert (trainer.position.epoch, trainer.position.step) == (0, 2)
 
 
 @pytest.fixture
