@@ -22,8 +22,9 @@ from statistics import median
 
 import numpy as np
 
+from hardware import machine
 from option import benchmark_parser
-from utils import UserError, machine, run_script
+from utils import UserError, run_script
 
 ROOT = Path(__file__).resolve().parent
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}

@@ -14,8 +14,9 @@ from statistics import median
 
 import numpy as np
 
+from hardware import choose_device, machine
 from option import benchmark_train_parser
-from utils import choose_device, machine, run_script
+from utils import run_script
 
 CLIP_NORM, RATE = 0.1, 1e-3  # train.py's defaults
 WARM_UP = 2
@@ -73,11 +74,11 @@ def our_step(data, options: Namespace, precision: str) -> Callable[[], float]:
     import torch
 
     from dataloader import Step, batches_of
+    from hardware import start_accelerator
     from learner import Learner
     from loss import ZeroReferenceLoss
     from model import EnhanceNet
     from segmentation import build_guide
-    from utils import start_accelerator
 
     accelerator, device = start_accelerator(options.device, precision)
     torch.manual_seed(0)

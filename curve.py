@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from utils import compile_kernel
+from hardware import compile_kernel
 
 PEAK = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 CHUNK = 1024  # values worked on at a time: two buffers of 4 KiB stay in the first-level cache

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from hardware import compile_kernel
+
 CHUNK = 512  # pixels worked on at a time: a dozen buffers of 2 KiB stay in the first-level cache
 # Shares of red and blue in luma by matrix_coefficients of ITU-T H.273, table 4.
 LUMA_SHARES = {
@@ -142,11 +144,7 @@ def compiled(dtype: np.dtype):
     scalars = real, whole, whole, whole
     signature = numba.void(*[pixel[:, ::1]] * 3, real[:, :, ::1], shape, real[::1], *scalars)
     # "contract": a product and a sum may fuse, rounded once in place of twice.
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        return numba.njit(signature, cache=True, **options)(curve_rows)
-    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
-        return numba.njit(signature, **options)(curve_rows)
+    return compile_kernel(curve_rows, signature, fastmath={"contract"})
 
 
 def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first, last):

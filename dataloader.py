@@ -13,8 +13,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from hardware import count_cores
 from photo import IMAGE_SUFFIXES, ImageError, read_photo
-from utils import UserError, count_cores, find_files, no_images, write_whole
+from utils import UserError, find_files, no_images, write_whole
 
 GIGABYTE = 1 << 30
 

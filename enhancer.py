@@ -14,7 +14,8 @@ import numpy as np
 
 import curve
 import graph
-from utils import count_cores, gpu_in_sight, remember
+from hardware import count_cores, has_cuda
+from utils import remember
 
 if TYPE_CHECKING:  # it takes torch, a second to import that a processor can do without
     from model import EnhanceNet
@@ -221,15 +222,6 @@ def small_size(stack, scale: int) -> tuple[int, int]:
 def reach(conv_type: str) -> int:
     """How many pixels around one the network sees: one, or two where dilated, for each layer."""
     return 14 if conv_type == "dc" else 7
-
-
-def has_cuda() -> bool:
-    """Whether torch has a CUDA device here."""
-    if not gpu_in_sight():
-        return False
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def graph_of(weight: Path, conv_type: str) -> bytes:

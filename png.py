@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from utils import compile_kernel
+from hardware import compile_kernel
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a colour type: gray, RGB, gray with alpha, RGBA

@@ -12,6 +12,7 @@ import numpy as np
 
 import metrics
 import naturalness
+from hardware import count_cores
 from photo import IMAGE_SUFFIXES, ImageError, read_photo, to_8_bit
 from report import Column
 from utils import UserError, find_files, no_images
@@ -110,7 +111,7 @@ def pyiqa_measure(key: str, device: str) -> Measure:
     """A metric of IQA-PyTorch (package pyiqa), UNIQUE among them."""
     import torch
 
-    from utils import choose_device
+    from hardware import choose_device
 
     try:
         import pyiqa
@@ -287,7 +288,7 @@ def start_worker() -> None:
 
 def run_all(function: Callable, tasks: list[tuple], num_workers: int) -> Iterator:
     """Yield function(*task) in the tasks' order, computed by processes; by this one if few."""
-    workers = min(num_workers or available_cores(), max(len(tasks) // 4, 1))
+    workers = min(num_workers or count_cores(), max(len(tasks) // 4, 1))
     if workers == 1:
         yield from (function(*task) for task in tasks)
         return
@@ -301,13 +302,6 @@ def run_all(function: Callable, tasks: list[tuple], num_workers: int) -> Iterato
         yield from pool.map(function, *zip(*tasks, strict=True))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def available_cores() -> int:
-    """The cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 # Segmentation: does enhancement help a frozen network?
@@ -382,7 +376,7 @@ def load_torchscript(path: Path, device: str) -> Callable[[np.ndarray], np.ndarr
     """Run a TorchScript file."""
     import torch
 
-    from utils import choose_device
+    from hardware import choose_device
 
     place = choose_device(device)
     try:

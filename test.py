@@ -21,17 +21,10 @@ import numpy as np
 from tqdm import tqdm
 
 from enhancer import Enhancer, Reference
+from hardware import count_cores, device_word
 from option import test_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, output_name, read_photo
-from utils import (
-    UserError,
-    count_cores,
-    device_word,
-    find_files,
-    no_images,
-    run_script,
-    write_whole,
-)
+from utils import UserError, find_files, no_images, run_script, write_whole
 
 
 class Tester:

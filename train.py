@@ -17,6 +17,7 @@ import torch
 from tqdm import tqdm
 
 from dataloader import GIGABYTE, LowLightImages, Step, batches_of, plan_epoch
+from hardware import start_accelerator
 from learner import Learner, TrainingDiverged, learning_rate
 from loss import ZeroReferenceLoss
 from model import CheckpointError, EnhanceNet, initialise_paper
@@ -25,7 +26,7 @@ from option import train_options
 from segmentation import SemanticGuide, build_guide
 from snapshots import Position, Snapshots, changes, plain
 from tone import Tone, tone_loss
-from utils import UserError, run_script, start_accelerator
+from utils import UserError, run_script
 from validation import Validation, preview
 
 SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for batch statistics

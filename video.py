@@ -28,9 +28,10 @@ from encoding import (
     working_format,
 )
 from enhancer import Enhancer
+from hardware import count_cores
 from movie import Picture, Reader, convert, probe
 from smoothing import FactorSmoother
-from utils import UserError, ahead, count_cores, write_whole
+from utils import UserError, ahead, write_whole
 
 AHEAD = 6  # frames and packets that a thread may be ahead of the next one
 

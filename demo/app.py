@@ -21,12 +21,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anyw
 
 from enhancer import Enhancer
 from guard import Guard
+from hardware import choose_device
 from model import CheckpointError
 from option import demo_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
 from sessions import GONE, IDLE, safe_name, shrink
 from studio import ROUNDS, STRENGTHS, Stopped, Studio, first_clause
-from utils import UserError, choose_device, run_script
+from utils import UserError, run_script
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "demo" / "page"

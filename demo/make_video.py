@@ -22,11 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anyw
 
 from encoding import CODECS, Encoding, container_of
 from enhancer import Enhancer
+from hardware import choose_device
 from model import CheckpointError
 from movie import Picture, Reader, open_source, probe
 from option import video_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
-from utils import UserError, choose_device, find_files, no_images, run_script, write_whole
+from utils import UserError, find_files, no_images, run_script, write_whole
 from video import Writer, enhance_video
 
 

@@ -140,7 +140,7 @@ print(curve.apply_factor(image, np.full((3, 1, 1), -0.5, np.float32), 12)[0, 0, 
 
 @pytest.mark.parametrize("trouble", ["no folder", "disk full"])
 def test_kernel_without_a_cache_on_disk(trouble, tmp_path):
-    for name in ("curve.py", "utils.py"):
+    for name in ("curve.py", "hardware.py", "utils.py"):
         shutil.copy(ROOT / name, tmp_path)
     environment = {key: os.environ[key] for key in os.environ if key != "NUMBA_CACHE_DIR"}
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": ""}
@@ -162,7 +162,7 @@ def test_kernel_without_a_cache_on_disk(trouble, tmp_path):
 
 
 def test_kernel_is_cached_on_disk(tmp_path):
-    for name in ("curve.py", "utils.py"):
+    for name in ("curve.py", "hardware.py", "utils.py"):
         shutil.copy(ROOT / name, tmp_path)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     subprocess.run([sys.executable, "-c", RUN_KERNEL], cwd=tmp_path, env=environment, check=True)

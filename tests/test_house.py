@@ -14,7 +14,7 @@ from enhancer import Enhancer
 
 ROOT = Path(__file__).parents[1]
 FLOORS = {
-    0: ("option", "utils", "photo", "png"),
+    0: ("option", "utils", "hardware", "photo", "png"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
         "metrics", "monitor", "naturalness", "report", "encoding", "movie", "smoothing", "guard",
         "sessions"),
@@ -26,7 +26,8 @@ WITHIN_A_FLOOR = {
     ("video", "enhancer"),
     ("studio", "video"),
     ("photo", "png"),
-    ("png", "utils"),
+    ("png", "hardware"),
+    ("hardware", "utils"),
 }
 PACKAGE_OF = {
     "cv2": "opencv-python-headless",

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from pictures import files_under, write_all
 
-from utils import UserError, choose_device, count_cores, find_files, keep_aside, write_whole
+from hardware import choose_device, count_cores
+from utils import UserError, find_files, keep_aside, write_whole
 
 ROOT = Path(__file__).parents[1]
 
