@@ -14,15 +14,19 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+import downstream
 import metrics
 import naturalness
 import report
 import scoring
+from matching import INPUT, REFERENCE, match, read_matched
 from option import evaluate_parser
 from photo import ImageError, Photo, encode_photo
 from report import Column, Results
-from scoring import INPUT, REFERENCE, Protocol
+from scoring import Protocol
 from utils import UserError, run_script, write_whole
+
+SHOWN = 10  # names of a list that are printed
 
 
 def main() -> int:
@@ -98,7 +102,7 @@ def score_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     if args.reference_dir:
         folders[REFERENCE] = args.reference_dir
     keys = choose_metrics(args)
-    paths, notes = scoring.match(folders)
+    paths, notes = match(folders)
     if "brisque" in keys and "brisque" not in args.metrics:
         try:
             naturalness.brisque_model()
@@ -144,9 +148,8 @@ def gather_remarks(scored: list[scoring.Scored]) -> list[str]:
     for one in scored:
         for remark in one.remarks:
             about.setdefault(remark, []).append(one.name)
-    shown = scoring.SHOWN
     return [
-        f"{remark}: {', '.join(names[:shown])}{', …' if len(names) > shown else ''}"
+        f"{remark}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
         for remark, names in sorted(about.items())
     ]
 
@@ -172,13 +175,13 @@ def score_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
         raise UserError(f"{args.num_classes} classes need as many different --class_names")
     segment = None
     if args.seg_model:
-        segment = scoring.load_segmenter(args.seg_model, args.seg_normalise, args.device)
-    paths, notes = scoring.match({**folders, REFERENCE: args.label_dir})
+        segment = downstream.load_segmenter(args.seg_model, args.seg_normalise, args.device)
+    paths, notes = match({**folders, REFERENCE: args.label_dir})
     total = {role: np.zeros((args.num_classes,) * 2, np.int64) for role in folders}
     failures = []
     for name, roles in progress(paths.items()):
         try:
-            counts = scoring.count_classes(roles, args.num_classes, args.ignore_index, segment)
+            counts = downstream.count_classes(roles, args.num_classes, args.ignore_index, segment)
         except ImageError as error:
             failures.append(f"{name}: {error}")
             continue
@@ -254,10 +257,9 @@ def sample_figure(results: Results, paths: dict[str, dict[str, Path]], args) -> 
         chosen = [usable[round(place)] for place in places]
     rows = []
     for name in chosen:
-        scored = scoring.Scored(name)
         shown = {r: p for r, p in paths[name].items() if results.unit == "image" or r != REFERENCE}
-        pictures = scoring.read_matched(shown, args.crop_to_match, scored)
-        if scored.failures:
+        pictures, failures = read_matched(name, shown, args.crop_to_match, set())
+        if failures:
             continue
         rows.append((name, pictures, captions(results, name)))
     if not rows:

@@ -1,4 +1,4 @@
-"""Score folders of images: match them by name, measure on all cores, gather the results."""
+"""Scores of enhanced images: the protocol, the measures, one image's scores, all cores at work."""
 
 import math
 import os
@@ -12,13 +12,10 @@ import numpy as np
 
 import metrics
 import naturalness
-from hardware import count_cores
-from photo import IMAGE_SUFFIXES, ImageError, read_photo, to_8_bit
+from hardware import choose_device, count_cores
+from matching import INPUT, REFERENCE, read_matched
 from report import Column
-from utils import UserError, find_files, no_images
-
-INPUT, REFERENCE = "input", "reference"
-SHOWN = 10  # names of a list that are printed
+from utils import UserError
 
 
 @dataclass(frozen=True)
@@ -111,8 +108,6 @@ def pyiqa_measure(key: str, device: str) -> Measure:
     """A metric of IQA-PyTorch (package pyiqa), UNIQUE among them."""
     import torch
 
-    from hardware import choose_device
-
     try:
         import pyiqa
     except Exception as error:  # its many dependencies fail in many ways
@@ -138,61 +133,6 @@ def pyiqa_measure(key: str, device: str) -> Measure:
     return Measure(Column(key, key, better), against, compute)
 
 
-def index_images(root: Path) -> dict[str, Path]:
-    """Images under a folder by relative name without suffix; a file stands under its own.
-
-    Raises:
-        UserError: there is none, or two have one name.
-    """
-    if not root.exists():
-        raise no_images(root)
-    found: dict[str, Path] = {}
-    for path in sorted(find_files(root, IMAGE_SUFFIXES)):
-        name = path.stem if root.is_file() else path.relative_to(root).with_suffix("").as_posix()
-        if name in found:
-            raise UserError(f"{found[name]} and {path} have one name; keep one of them")
-        found[name] = path
-    if not found:
-        raise no_images(root)
-    return found
-
-
-def match(folders: dict[str, Path]) -> tuple[dict[str, dict[str, Path]], list[str]]:
-    """Match images of several folders (or single files) by name.
-
-    Returns:
-        name -> role -> path, for the names that all of them have, and a sentence for each folder
-        that has others.
-
-    Raises:
-        UserError: a folder has no image, or they have no name in common.
-    """
-    indexes = {role: index_images(root) for role, root in folders.items()}
-    if all(root.is_file() for root in folders.values()):
-        name = next(iter(indexes.values()))
-        return {next(iter(name)): {r: first_path(index) for r, index in indexes.items()}}, []
-    common = set.intersection(*(set(index) for index in indexes.values()))
-    if not common:
-        listed = "; ".join(f"{folders[r]} has {next(iter(i))}, …" for r, i in indexes.items())
-        raise UserError(f"the folders have no image name in common ({listed})")
-    unmatched = []
-    for role, index in indexes.items():
-        if rest := [name for name in index if name not in common]:
-            unmatched.append(
-                f"not compared, {len(rest)} of {folders[role]} without a partner elsewhere: "
-                f"{', '.join(rest)}"
-            )
-    matched = {
-        name: {role: index[name] for role, index in indexes.items()} for name in sorted(common)
-    }
-    return matched, unmatched
-
-
-def first_path(index: dict[str, Path]) -> Path:
-    """The only path of a single file's index."""
-    return next(iter(index.values()))
-
-
 @dataclass
 class Scored:
     """An image's scores by method and metric, or why it has none; with remarks for the reader."""
@@ -201,39 +141,6 @@ class Scored:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     remarks: set[str] = field(default_factory=set)
-
-
-def read_rgb(path: Path, remarks: set[str]) -> np.ndarray:
-    """An image as 8-bit RGB [H, W, 3]; what had to be changed for that goes into `remarks`."""
-    photo = read_photo(path)
-    pixels = photo.pixels
-    if pixels.dtype != np.uint8:
-        remarks.add("16 bits per channel, rounded to 8")
-        pixels = to_8_bit(pixels)
-    if pixels.ndim == 2:
-        remarks.add("gray, taken as three equal channels")
-        pixels = np.repeat(pixels[..., None], 3, axis=2)
-    if photo.alpha is not None:
-        remarks.add("with an alpha channel, which was ignored")
-    return pixels
-
-
-def read_matched(paths: dict[str, Path], crop: bool, scored: Scored) -> dict[str, np.ndarray]:
-    """The pictures of one name by role, all of one size; else `scored.failures` says why not."""
-    pictures: dict[str, np.ndarray] = {}
-    for role, path in paths.items():
-        try:
-            pictures[role] = read_rgb(path, scored.remarks)
-        except ImageError as error:
-            scored.failures.append(f"{path}: {error}")
-    sizes = {picture.shape[:2] for picture in pictures.values()}
-    if len(sizes) > 1 and crop:
-        height, width = (min(lengths) for lengths in zip(*sizes, strict=True))
-        return {role: picture[:height, :width] for role, picture in pictures.items()}
-    if len(sizes) > 1 and not scored.failures:
-        listed = ", ".join(f"{role} {p.shape[1]}x{p.shape[0]}" for role, p in pictures.items())
-        scored.failures.append(f"{scored.name}: sizes differ ({listed}); add --crop_to_match")
-    return pictures
 
 
 def score_image(
@@ -245,7 +152,7 @@ def score_image(
         paths: by role: INPUT and REFERENCE where given, every other one is a method.
     """
     scored = Scored(name)
-    pictures = read_matched(paths, protocol.crop_to_match, scored)
+    pictures, scored.failures = read_matched(name, paths, protocol.crop_to_match, scored.remarks)
     if scored.failures:
         return scored
     for role, picture in pictures.items():
@@ -302,118 +209,3 @@ def run_all(function: Callable, tasks: list[tuple], num_workers: int) -> Iterato
         yield from pool.map(function, *zip(*tasks, strict=True))
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-# Segmentation: does enhancement help a frozen network?
-
-
-def read_labels(path: Path) -> np.ndarray:
-    """A label map from a PNG: [H, W] class numbers; a palette is not looked up.
-
-    Raises:
-        ImageError: it cannot be decoded or holds colours.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
-                raise ImageError(
-                    f"a label map holds class numbers in one channel, this is {image.mode}"
-                )
-            return np.asarray(image).astype(np.int64)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(f"damaged or no image ({error}); replace or remove it") from error
-
-
-def load_segmenter(
-    path: Path, normalise: str, device: str = "auto"
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A frozen segmentation network as a function from [H, W, 3] uint8 RGB to classes [H, W].
-
-    The network takes float32 RGB [1, 3, H, W], in [0, 1] or normalised as ImageNet's, and gives
-    logits [1, classes, h, w], which are enlarged to the image, or class numbers [1, H, W].
-
-    Raises:
-        UserError: the file cannot be loaded.
-    """
-    run = load_onnx(path) if path.suffix == ".onnx" else load_torchscript(path, device)
-    mean, deviation = (0.0, 1.0)
-    if normalise == "imagenet":
-        mean, deviation = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))
-
-    def segment(image: np.ndarray) -> np.ndarray:
-        values = (np.float32(image) / 255 - mean) / deviation
-        try:
-            output = run(np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32))[0]
-        except Exception as error:  # whatever the runtime raises for a shape it does not take
-            raise ImageError(f"{path.name} does not take this image ({error})") from error
-        if output.ndim == 2:
-            return output.astype(np.int64)
-        import cv2
-
-        logits = np.ascontiguousarray(output.transpose(1, 2, 0))
-        return cv2.resize(logits, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).argmax(2)
-
-    return segment
-
-
-def load_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Run an ONNX file with onnxruntime."""
-    try:
-        from graph import open_session
-
-        session = open_session(path)
-    except Exception as error:
-        raise UserError(f"{path} cannot be loaded as an ONNX network ({error})") from error
-    name = session.get_inputs()[0].name
-    return lambda batch: session.run(None, {name: batch})[0]
-
-
-def load_torchscript(path: Path, device: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Run a TorchScript file."""
-    import torch
-
-    from hardware import choose_device
-
-    place = choose_device(device)
-    try:
-        network = torch.jit.load(path, map_location=place).eval()
-    except Exception as error:
-        raise UserError(f"{path} cannot be loaded as a TorchScript network ({error})") from error
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return network(torch.from_numpy(batch).to(place)).cpu().numpy()
-
-    return run
-
-
-def count_classes(
-    paths: dict[str, Path],
-    num_classes: int,
-    ignore_index: int | None,
-    segment: Callable[[np.ndarray], np.ndarray] | None,
-) -> dict[str, np.ndarray]:
-    """The confusion matrices of one image by method.
-
-    Args:
-        paths: by role: REFERENCE is the label map, every other an image for `segment`, or a label
-            map of predictions where that is None.
-
-    Raises:
-        ImageError: a file is damaged, sizes differ, or a class number is out of range.
-    """
-    label = read_labels(paths[REFERENCE])
-    counts = {}
-    for role, path in paths.items():
-        if role == REFERENCE:
-            continue
-        try:
-            prediction = segment(read_rgb(path, set())) if segment else read_labels(path)
-            counts[role] = metrics.confusion(prediction, label, num_classes, ignore_index)
-        except ValueError as error:
-            raise ImageError(f"{path}: {error}") from error
-    return counts

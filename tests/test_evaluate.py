@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import matching
 import metrics
 import report
 import scoring
@@ -154,8 +155,8 @@ def test_gt_mean_is_marked_and_inflates(folders):
 
 
 def test_protocol_choices_change_the_numbers(folders):
-    paths = {"good": folders / "good/a.png", scoring.INPUT: folders / "low/a.png",
-             scoring.REFERENCE: folders / "high/a.png"}  # fmt: skip
+    paths = {"good": folders / "good/a.png", matching.INPUT: folders / "low/a.png",
+             matching.REFERENCE: folders / "high/a.png"}  # fmt: skip
 
     def value(key, **choices):
         scored = scoring.score_image("a", paths, (key,), scoring.Protocol(**choices))
