@@ -19,11 +19,12 @@ import metrics
 import naturalness
 import report
 import scoring
+import tables
 from matching import INPUT, REFERENCE, match, read_matched
 from option import evaluate_parser
 from photo import ImageError, Photo, encode_photo
-from report import Column, Results
 from scoring import Protocol
+from tables import Column, Results
 from utils import UserError, run_script, write_whole
 
 SHOWN = 10  # names of a list that are printed
@@ -215,11 +216,11 @@ def progress(items, total: int | None = None):
 def render(results: Results, form: str) -> str:
     """The results in one of the printed forms."""
     if form == "text":
-        return report.text_table(results, bold=sys.stdout.isatty())
+        return tables.text_table(results, bold=sys.stdout.isatty())
     forms = {
-        "markdown": report.markdown_table,
-        "csv": report.csv_table,
-        "json": report.json_document,
+        "markdown": tables.markdown_table,
+        "csv": tables.csv_table,
+        "json": tables.json_document,
     }
     return forms[form](results).rstrip("\n")
 
@@ -227,9 +228,9 @@ def render(results: Results, form: str) -> str:
 def write_report(results: Results, paths: dict[str, dict[str, Path]], args) -> None:
     """report.html, samples.png and the tables into the folder --report."""
     files = {
-        "scores.md": report.markdown_table(results) + "\n",
-        "scores.csv": report.csv_table(results),
-        "scores.json": report.json_document(results) + "\n",
+        "scores.md": tables.markdown_table(results) + "\n",
+        "scores.csv": tables.csv_table(results),
+        "scores.json": tables.json_document(results) + "\n",
     }
     figure = sample_figure(results, paths, args)
     inline = figure and encode_photo(figure, ".jpg")

@@ -14,7 +14,7 @@ import metrics
 import naturalness
 from hardware import choose_device, count_cores
 from matching import INPUT, REFERENCE, read_matched
-from report import Column
+from tables import Column
 from utils import UserError
 
 

@@ -22,7 +22,8 @@ import matching
 import metrics
 import report
 import scoring
-from report import Column, Results
+import tables
+from tables import Column, Results
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -457,7 +458,7 @@ def test_an_image_undefined_for_one_method_counts_for_none():
     assert "2 of 3 images" in results.undefined_notes()[0]
     nothing, column = table({"a": [math.inf]})
     assert nothing.mean("a", column) is None
-    assert report.summary_rows(nothing) == [["a", "—"]]
+    assert tables.summary_rows(nothing) == [["a", "—"]]
     assert report.box_plot(nothing, column) == ""
 
 

@@ -16,9 +16,10 @@ ROOT = Path(__file__).parents[1]
 FLOORS = {
     0: ("option", "utils", "hardware", "photo", "png"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
-        "matching", "metrics", "monitor", "naturalness", "report", "encoding", "movie",
-        "smoothing", "guard", "sessions"),
-    2: ("downstream", "enhancer", "video", "scoring", "snapshots", "studio", "tone", "validation"),
+        "matching", "metrics", "monitor", "naturalness", "encoding", "movie",
+        "smoothing", "guard", "sessions", "tables"),
+    2: ("downstream", "enhancer", "report", "video", "scoring", "snapshots", "studio", "tone",
+        "validation"),
 }  # fmt: skip
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 SCRIPTS_FLOOR = 3  # every other file
