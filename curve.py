@@ -6,11 +6,10 @@ over threads that exist for the call alone: nothing spins beside the network's o
 
 from concurrent.futures import Executor
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
-from hardware import compile_kernel
+from hardware import compile_kernel, share_out
 
 PEAK = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
 CHUNK = 1024  # values worked on at a time: two buffers of 4 KiB stay in the first-level cache
@@ -84,12 +83,7 @@ def apply_factor(
     def work(first: int, last: int) -> None:
         kernel(*flat, rows, column, weight, step, iterations, peak, nudge, first, last)
 
-    edges = [height * band // bands for band in range(bands + 1)]
-    spans = list(pairwise(edges))
-    others = [pool.submit(work, *span) for span in spans[1:]] if pool else []
-    work(*spans[0])
-    for other in others:
-        other.result()
+    share_out(work, height, pool, bands)
     return out
 
 

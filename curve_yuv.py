@@ -8,11 +8,10 @@ factor map of zeros gives back what came in.
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
-from hardware import compile_kernel
+from hardware import compile_kernel, share_out
 
 CHUNK = 512  # pixels worked on at a time: a dozen buffers of 2 KiB stay in the first-level cache
 # Shares of red and blue in luma by matrix_coefficients of ITU-T H.273, table 4.
@@ -126,12 +125,7 @@ def apply_factor(
     def work(first: int, last: int) -> None:
         kernel(*planes.arrays, factor, shape, numbers, np.float32(peak), iterations, first, last)
 
-    lines = -(-planes.height // planes.subsampling[1])
-    spans = list(pairwise(lines * band // bands for band in range(bands + 1)))
-    others = [pool.submit(work, *span) for span in spans[1:]] if pool else []
-    work(*spans[0])
-    for other in others:
-        other.result()
+    share_out(work, -(-planes.height // planes.subsampling[1]), pool, bands)
 
 
 @lru_cache(maxsize=2)

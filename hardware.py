@@ -1,10 +1,12 @@
-"""What the machine has and how work gets there: cores, devices, compiled kernels."""
+"""What the machine has and how work gets there: cores, devices, kernels and their threads."""
 
 import os
 import platform
 import re
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor
+from itertools import pairwise
 from pathlib import Path
 
 from utils import UserError
@@ -110,3 +112,17 @@ def compile_kernel(function: Callable, signature, **more):
         return numba.njit(signature, cache=True, **options)(function)
     except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
         return numba.njit(signature, **options)(function)
+
+
+def share_out(
+    work: Callable[[int, int], object], length: int, pool: Executor | None, bands: int
+) -> None:
+    """Run work(first, last) on `bands` parts of 0..length: the first here, the others in the pool.
+
+    Errors come through; `bands` is 1 where there is no pool.
+    """
+    spans = list(pairwise(length * band // bands for band in range(bands + 1)))
+    others = [pool.submit(work, *span) for span in spans[1:]] if pool else []
+    work(*spans[0])
+    for other in others:
+        other.result()
