@@ -52,6 +52,13 @@ def new_parser(description: str) -> argparse.ArgumentParser:
     )
 
 
+def add_checkpoint_option(parser: argparse._ActionsContainer) -> None:
+    """The weights to work with."""
+    parser.add_argument(
+        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
+    )
+
+
 def add_network_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
     """What decides the network."""
     parser.add_argument(
@@ -287,9 +294,7 @@ def test_parser() -> argparse.ArgumentParser:
         default=Path("data/test_data/"),
         help="an image, or a folder searched recursively",
     )
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--test_dir",
         type=Path,
@@ -357,9 +362,7 @@ def video_parser() -> argparse.ArgumentParser:
         default=None,
         help="video to images, or images to video; left out, the video is enhanced as it streams",
     )
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     add_enhancer_options(parser)
     parser.add_argument(
         "--smoothing",
@@ -403,9 +406,7 @@ def video_parser() -> argparse.ArgumentParser:
 def browser_parser() -> argparse.ArgumentParser:
     """Options of demo/browser/prepare.py."""
     parser = new_parser("Fetch what the browser's page runs on, and write the network beside it.")
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--page_dir", type=Path, default=Path("demo/browser"), help="the folder with the page"
     )
@@ -432,9 +433,7 @@ def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
 def benchmark_parser() -> argparse.ArgumentParser:
     """Options of benchmark.py."""
     parser = new_parser("Measure speed, memory and exactness on this machine.")
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument("--scale_factor", type=SIZE, default=12, help="as in test.py")
     parser.add_argument("--rounds", type=SIZE, default=15, help="measured calls a path")
     parser.add_argument(
@@ -450,9 +449,7 @@ def benchmark_parser() -> argparse.ArgumentParser:
 def benchmark_video_parser() -> argparse.ArgumentParser:
     """Options of benchmark_video.py."""
     parser = new_parser("Measure the speed of video on this machine.")
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--video",
         type=Path,
@@ -479,9 +476,7 @@ def demo_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also a public address, through the tunnel of gradio's makers",
     )
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     add_model_options(parser, scale_factor=12)
     parser.add_argument("--max_megapixels", type=RATE, default=50.0, help="refuse larger photos")
     parser.add_argument("--max_mb", type=RATE, default=100.0, help="refuse larger files")
@@ -643,9 +638,7 @@ def export_parser() -> argparse.ArgumentParser:
         help="what it takes and gives: float32 [B, 3, H, W] in [0, 1], or for onnx also "
         "uint8 [B, H, W, 3]; RGB, any height and width",
     )
-    parser.add_argument(
-        "--weight_dir", type=Path, default=Path("weight/Epoch99.pth"), help="checkpoint"
-    )
+    add_checkpoint_option(parser)
     parser.add_argument(
         "--save_path",
         type=Path,
