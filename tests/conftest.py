@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import model
 from model import EnhanceNet
@@ -127,3 +128,21 @@ def enhance_each():
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Seven small dark photographs to train on."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    for i in range(7):
+        Image.fromarray(rng.integers(0, 80, (40, 50, 3), np.uint8)).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def batch_of_four(photos, tmp_path_factory):
+    """A finished run on them, four images a step."""
+    from training import train  # only here: most tests do without what it imports
+
+    return train(photos, tmp_path_factory.mktemp("four"), "--train_batch_size", "4")

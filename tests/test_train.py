@@ -15,9 +15,8 @@ from PIL import Image
 from model import CheckpointError, EnhanceNet
 from option import train_parser
 from train import DivergedRun, Trainer
+from training import ROOT, arguments, weights
 from utils import UserError
-
-ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +35,7 @@ def photos(tmp_path_factory):
 
 
 def options(photos, folder, *extra):
-    arguments = ["--lowlight_images_path", str(photos), "--snapshots_folder", str(folder)]
-    arguments += ["--image_size", "32", "--train_batch_size", "2", "--num_epochs", "2"]
-    arguments += ["--num_workers", "0", "--seg_weight", "0", "--device", "cpu", "--darken", "1"]
-    return train_parser().parse_args([*arguments, *extra])
+    return train_parser().parse_args(arguments(photos, folder, *extra))
 
 
 def train(photos, folder, *extra, stop_after=None):
@@ -65,10 +61,6 @@ def train(photos, folder, *extra, stop_after=None):
 def resume(photos, folder, epoch, *extra, **keywords):
     path = str(folder / f"Epoch{epoch}.pth")
     return train(photos, folder, "--load_pretrain", "--pretrain_dir", path, *extra, **keywords)
-
-
-def weights(path):
-    return torch.load(path, weights_only=True)
 
 
 def assert_same(a, b):
@@ -272,15 +264,11 @@ def test_bad_checkpoints_and_sizes(photos, tmp_path):
 
 
 def command(photos, folder, *extra):
-    names = ["image_size", "train_batch_size", "num_workers", "device", "seg_weight"]
-    given = vars(options(photos, folder))
-    pairs = [part for name in names for part in (f"--{name}", str(given[name]))]
-    return [sys.executable, str(ROOT / "train.py"), "--lowlight_images_path", str(photos),
-            "--snapshots_folder", str(folder), *pairs, *extra]  # fmt: skip
+    return [sys.executable, str(ROOT / "train.py"), *arguments(photos, folder, *extra)]
 
 
-def start_and_wait_for(file, arguments):
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+def start_and_wait_for(file, endless):
+    process = subprocess.Popen(endless, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     deadline = time.monotonic() + 60
     while not file.exists() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.02)
@@ -288,15 +276,15 @@ def start_and_wait_for(file, arguments):
 
 
 def test_ctrl_c_saves_where_it_stands_and_kill_leaves_the_last_state(photos, tmp_path):
-    arguments = command(photos, tmp_path, "--num_epochs", "100000", "--num_workers", "2")
-    process = start_and_wait_for(tmp_path / "Epoch1.pth", arguments)
+    endless = command(photos, tmp_path, "--num_epochs", "100000", "--num_workers", "2")
+    process = start_and_wait_for(tmp_path / "Epoch1.pth", endless)
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "go on with --load_pretrain True --pretrain_dir" in errors
     path = errors.split("--pretrain_dir ")[1].split()[0]
-    resumed = [*arguments, "--load_pretrain", "True", "--pretrain_dir", path]
+    resumed = [*endless, "--load_pretrain", "True", "--pretrain_dir", path]
     last = int(Path(path).stem.removeprefix("Epoch"))
     process = start_and_wait_for(tmp_path / f"Epoch{last + 3}.pth", resumed)
     os.kill(process.pid, signal.SIGKILL)
@@ -309,8 +297,8 @@ def test_ctrl_c_saves_where_it_stands_and_kill_leaves_the_last_state(photos, tmp
 
 
 def test_failures_end_in_a_sentence_and_exit_code_1(tmp_path):
-    arguments = command(tmp_path / "nowhere", tmp_path)
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    nowhere = command(tmp_path / "nowhere", tmp_path)
+    done = subprocess.run(nowhere, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith("train.py: no such file or folder:")
     assert "Traceback" not in done.stderr

@@ -14,14 +14,8 @@ from PIL import Image
 from dataloader import LowLightImages
 from option import train_options
 from train import Trainer
-from training import ROOT, arguments, difference, make_photos, rows, train, wait_for, weights
+from training import ROOT, arguments, difference, rows, train, wait_for, weights
 from utils import UserError
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return make_photos(tmp_path_factory.mktemp("photos"))
-
 
 KILLED = """
 import os, random, signal, sys, time

@@ -22,17 +22,7 @@ from dataloader import LowLightImages
 from model import load_model
 from option import train_options
 from train import Trainer
-from training import ROOT, arguments, make_photos, rows, train
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return make_photos(tmp_path_factory.mktemp("photos"))
-
-
-@pytest.fixture(scope="module")
-def batch_of_four(photos, tmp_path_factory):
-    return train(photos, tmp_path_factory.mktemp("four"), "--train_batch_size", "4")
+from training import ROOT, arguments, rows, train
 
 
 def test_the_log_has_a_line_a_display_step_and_none_twice_after_a_kill(photos, tmp_path):

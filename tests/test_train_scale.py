@@ -15,18 +15,8 @@ from PIL import Image
 from dataloader import LowLightImages, batches_of, plan_epoch
 from option import train_options
 from train import Trainer
-from training import ROOT, arguments, difference, make_photos, rows, train, wait_for, weights
+from training import ROOT, arguments, difference, rows, train, wait_for, weights
 from utils import UserError
-
-
-@pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    return make_photos(tmp_path_factory.mktemp("photos"))
-
-
-@pytest.fixture(scope="module")
-def batch_of_four(photos, tmp_path_factory):
-    return train(photos, tmp_path_factory.mktemp("four"), "--train_batch_size", "4")
 
 
 def launch(count, *script_arguments):

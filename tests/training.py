@@ -4,23 +4,13 @@ import csv
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 from model import EnhanceNet
 from option import train_options
 from train import Trainer
 
 ROOT = Path(__file__).parents[1]
-
-
-def make_photos(folder):
-    """Seven small dark photographs."""
-    rng = np.random.default_rng(0)
-    for i in range(7):
-        Image.fromarray(rng.integers(0, 80, (40, 50, 3), np.uint8)).save(folder / f"{i}.png")
-    return folder
 
 
 def arguments(photos, folder, *extra):
