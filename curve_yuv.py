@@ -151,6 +151,13 @@ def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first,
     small_height, small_width = factor.shape[1:]
     wide = np.empty((4, 3, width), np.float32)  # map row k, enlarged along x, lies in slot k % 4
     held = np.full(4, -1)
+    left, right = np.empty(width, np.uint32), np.empty(width, np.uint32)  # columns of the map
+    weight = np.empty(width, np.float32)
+    for i in range(width):
+        place = np.float32(i) * step_right
+        left[i] = int(place)
+        right[i] = min(int(place) + 1, small_width - 1)
+        weight[i] = place - np.float32(left[i])
     offset = np.empty((3, CHUNK), np.float32)  # what chroma adds to luma for R, G and B
     rgb = np.empty((3, CHUNK), np.float32)
     difference = np.empty((2, CHUNK), np.float32)  # B - Y and R - Y, summed over the rows
@@ -174,11 +181,8 @@ def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first,
                     for c in range(3):
                         narrow, target = factor[c, k], wide[k % 4, c]
                         for i in range(width):
-                            place = np.float32(i) * step_right
-                            left = int(place)
-                            right = min(left + 1, small_width - 1)
-                            weight = place - np.float32(left)
-                            target[i] = narrow[left] + weight * (narrow[right] - narrow[left])
+                            value = narrow[left[i]]
+                            target[i] = value + weight[i] * (narrow[right[i]] - value)
         for chunk in range(chunks):
             start = chunk * CHUNK
             n = min(CHUNK, width - start)

@@ -204,6 +204,7 @@ class Writer:
             context.pix_fmt = self.pix_fmt
         except ValueError:
             raise UserError(f"no such pixel format: --pix_fmt {self.pix_fmt}") from None
+        context.thread_type = "AUTO"  # whole frames side by side: PyAV's slices wait for each other
         context.time_base = picture.time_base
         context.sample_aspect_ratio = picture.aspect or 0
         context.color_range, context.colorspace = picture.colour_range, picture.matrix
