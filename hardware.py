@@ -119,10 +119,11 @@ def share_out(
 ) -> None:
     """Run work(first, last) on `bands` parts of 0..length: the first here, the others in the pool.
 
-    Errors come through; `bands` is 1 where there is no pool.
+    Errors come through. Without a pool all of it is done here.
     """
+    bands = bands if pool else 1
     spans = list(pairwise(length * band // bands for band in range(bands + 1)))
-    others = [pool.submit(work, *span) for span in spans[1:]] if pool else []
+    others = [pool.submit(work, *span) for span in spans[1:]]
     work(*spans[0])
     for other in others:
         other.result()
