@@ -223,21 +223,15 @@ def train_parser() -> argparse.ArgumentParser:
     losses.add_argument(
         "--tone_gammas",
         type=RATE,
-        nargs=2,
-        default=(0.17, 0.46),
-        metavar=("DARK", "BRIGHT"),
-        help="its exponent where all in view is dark, and where it is not",
-    )
-    losses.add_argument(
-        "--tone_bright",
-        type=RATE,
-        default=0.2,
-        help="lightness in view from which the second exponent holds",
+        nargs=7,
+        default=(0.03, 0.05, 0.16, 0.26, 0.37, 0.40, 0.51),
+        metavar="GAMMA",
+        help="its exponents for a lightness in view of 0, 0.03, 0.06, 0.12, 0.25, 0.5, 0.9",
     )
     losses.add_argument(
         "--tone_limit",
         type=RATE,
-        default=0.345,
+        default=0.34,
         help="largest brightening factor aimed at, up to 1",
     )
     losses.add_argument(

@@ -2,8 +2,11 @@
 
 Not the paper's. The exposure loss pulls every region to one level, which turns the order of
 lightness around where a shadow meets a lamp, and says nothing of pictures that are bright already.
-Here each pixel's lightness L (the largest channel) has a target of its own, close to L^gamma, with
-the smaller gamma the darker all is that the network has in view.
+Here each pixel's lightness (the largest channel) has a target of its own: what the curve makes
+of it by the factor that takes the largest lightness nearby, l, to l^gamma, with the smaller gamma
+the darker all is that the network has in view: the largest lightness of each place there, averaged.
+The largest, not the mean: places alike in it get like factors and keep their order, whatever else
+is in them. Averaged, lest the end of a lamp's reach be seen as an edge on the road.
 """
 
 from dataclasses import dataclass
@@ -14,29 +17,24 @@ from torch.nn import functional as F
 
 from model import apply_curve
 
-NEARBY = 5  # side of the region whose lightness sets a pixel's target: noise is not followed
-VIEW = 15  # what the network sees around a pixel: seven 3x3 convolutions
-POWER = 4  # of the mean over the view: what is bright in it counts most
+NEARBY, NEARBY_POWER = 3, 4  # side and power of the mean that sets a pixel's factor
+REGION, REGION_POWER = 5, 8  # the same for the largest lightness of each place in view
+REGIONS = 11  # these are averaged over; 15 in all is what seven 3x3 convolutions see
+DARKEST, BRIGHTEST = 1e-3, 0.999  # black and white have no gamma
+LIGHTNESSES = (0.0, 0.03, 0.06, 0.12, 0.25, 0.5, 0.9)  # in view, where a Tone's gammas hold
 HALVINGS = 10
 
 
 @dataclass(frozen=True)
 class Tone:
-    """The gammas of a view of darkness and of a bright one, and how the first becomes the second.
+    """The gamma for each lightness in view, and how far it may lead.
 
-    bright: the lightness in view, in (0, 1], from which the second gamma holds.
+    gammas: at LIGHTNESSES, linear between them.
     limit: largest brightening factor; it bounds what noise is multiplied by to (1 + limit)^8.
     """
 
-    dark_gamma: float = 0.17
-    bright_gamma: float = 0.46
-    bright: float = 0.2
-    limit: float = 0.345
-
-
-def mean_around(x: Tensor, side: int) -> Tensor:
-    """Mean over a square around each pixel, of what lies inside the image: [B, C, H, W]."""
-    return F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+    gammas: tuple[float, ...] = (0.03, 0.05, 0.16, 0.26, 0.37, 0.40, 0.51)
+    limit: float = 0.34
 
 
 def lightness_of(image: Tensor) -> Tensor:
@@ -44,18 +42,34 @@ def lightness_of(image: Tensor) -> Tensor:
     return image.amax(1, keepdim=True)
 
 
+def power_mean_around(x: Tensor, side: int, power: float) -> Tensor:
+    """The power mean of x [B, C, H, W] >= 0 in a square around each pixel: nearly its largest."""
+    powers = x.clamp(min=DARKEST) ** power
+    return average_around(powers, side) ** (1 / power)
+
+
+def average_around(x: Tensor, side: int) -> Tensor:
+    """The mean of x [B, C, H, W] in a square around each pixel, of what lies in the image."""
+    return F.avg_pool2d(x, side, 1, side // 2, count_include_pad=False)
+
+
+def interpolate(x: Tensor, places: tuple[float, ...], values: tuple[float, ...]) -> Tensor:
+    """The broken line through (places, values) at x; flat beyond its ends."""
+    at, value = (
+        torch.tensor(numbers, dtype=x.dtype, device=x.device) for numbers in (places, values)
+    )
+    right = torch.bucketize(x, at[1:-1]) + 1
+    share = (x - at[right - 1]) / (at[right] - at[right - 1])
+    return torch.lerp(value[right - 1], value[right], share.clamp(0, 1))
+
+
 @torch.no_grad()
 def target_lightness(image: Tensor, tone: Tone) -> Tensor:
-    """What the lightness of an image [B, 3, H, W] in [0, 1] is to be: [B, 1, H, W] in [0, 1].
-
-    It is the curve's answer to each pixel for the factor that takes the mean nearby to
-    mean^gamma; gamma goes from dark_gamma to bright_gamma with the lightness in view.
-    """
+    """What the lightness of an image [B, 3, H, W] in [0, 1] is to be: [B, 1, H, W] in [0, 1]."""
     lightness = lightness_of(image)
-    nearby = mean_around(lightness, NEARBY)
-    in_view = mean_around(lightness**POWER, VIEW) ** (1 / POWER)
-    share = (in_view / tone.bright).clamp(max=1)
-    gamma = tone.dark_gamma + (tone.bright_gamma - tone.dark_gamma) * share
+    nearby = power_mean_around(lightness, NEARBY, NEARBY_POWER).clamp(max=BRIGHTEST)
+    in_view = average_around(power_mean_around(lightness, REGION, REGION_POWER), REGIONS)
+    gamma = interpolate(in_view, LIGHTNESSES, tone.gammas)
     return apply_curve(lightness, factor_between(nearby, nearby**gamma, tone.limit))
 
 

@@ -110,9 +110,7 @@ class Trainer:
             options.keep_bright,
             guide,
             options.objective,
-            partial(
-                tone_loss, tone=Tone(*options.tone_gammas, options.tone_bright, options.tone_limit)
-            ),
+            partial(tone_loss, tone=Tone(tuple(options.tone_gammas), options.tone_limit)),
         )
         self.learner = Learner(
             net,
