@@ -22,8 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anyw
 
 from encoding import CODECS, Encoding, container_of
 from enhancer import Enhancer
-from hardware import choose_device
-from model import CheckpointError
+from hardware import device_word
 from movie import Picture, Reader, open_source, probe
 from option import video_parser
 from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
@@ -64,7 +63,7 @@ def stream(options: Namespace, encoding: Encoding) -> int:
         options.scale_factor,
         options.iterations,
         options.strength,
-        choose_device(options.device),
+        device_word(options.device),
         options.conv_type,
         threads=1,  # decoder and encoder want the other cores
     )
@@ -227,8 +226,15 @@ def main() -> int:
         return video_to_frames(options)
     if options.choice == "I2V":
         return frames_to_video(options, encoding)
-    return stream(options, encoding)
+    try:
+        return stream(options, encoding)
+    except ValueError as error:
+        from model import CheckpointError  # not sooner: torch takes a second to import
+
+        if isinstance(error, CheckpointError):
+            raise UserError(str(error)) from error
+        raise
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError, ImageError)
+    run_script(main, ImageError)
