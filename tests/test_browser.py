@@ -191,6 +191,7 @@ def jpeg(pixels: np.ndarray, **options) -> bytes:
 def test_a_turned_jpeg_comes_back_upright_as_jpeg(shared, enhancer):
     page = shared
     dark = scene(90, 40)
+    dark[:30] = dark[:30, :, ::-1]  # enhancing may even out how bright the two ends are
     bright = enhancer(dark)
     choose(page, turned(dark, 6, "JPEG"), "turned.jpg")
     name, image = downloaded(page)
@@ -198,7 +199,7 @@ def test_a_turned_jpeg_comes_back_upright_as_jpeg(shared, enhancer):
     assert image.size == (40, 90)
     parts, expected = (a.reshape(9, 10, 4, 10, 3).mean((1, 3)) for a in (colours(image), bright))
     assert np.abs(parts - expected).max() < 6  # JPEG's own loss is in the details
-    assert np.abs(parts - expected[::-1]).max() > 12  # which tells the two ends apart
+    assert np.abs(parts - expected[::-1]).max() > 20
 
 
 def test_a_picture_is_enhanced_as_its_profile_makes_it_look(shared, enhancer):
