@@ -14,6 +14,7 @@ import numpy as np
 
 import curve
 import graph
+from exposure import fit_strength
 from hardware import count_cores, has_cuda
 from utils import remember
 
@@ -38,6 +39,8 @@ class Enhancer:
         device: a torch device, or "auto" for CUDA where there is one, else the CPU.
         conv_type: of the checkpoint: "dsc", "tc" or "dc".
         threads: on the CPU; None takes all cores.
+        auto_exposure: give each picture's map the strength that its mean asks for (exposure.py);
+            `strength` then multiplies that.
 
     Raises:
         model.CheckpointError: the checkpoint cannot be used.
@@ -52,12 +55,14 @@ class Enhancer:
         device: str = "auto",
         conv_type: str = "dsc",
         threads: int | None = None,
+        auto_exposure: bool = False,
     ):
         if scale_factor < 1 or scale_factor != int(scale_factor):
             raise ValueError(f"scale_factor must be a whole number from 1, not {scale_factor}")
         self.scale_factor = int(scale_factor)
         self.iterations = iterations
         self.strength = strength
+        self.auto_exposure = auto_exposure
         self.device = str(device)
         if device == "auto":
             self.device = "cuda" if has_cuda() else "cpu"
@@ -85,8 +90,8 @@ class Enhancer:
         if self.strength == 0 or self.iterations == 0:
             return image.copy()
         stack = self.path.upload(stack)
-        if self.scale_factor > 1:
-            factor = self.path.factor(stack, self.scale_factor)
+        if self.scale_factor > 1 or self.auto_exposure:
+            factor = self.find_factor(stack, self.scale_factor)
             factor = self.scaled(factor, stack, self.strength)
             result = self.path.apply(stack, factor, self.scale_factor, self.iterations)
         else:  # the map is as large as the image: applied tile by tile, it is never held whole
@@ -97,14 +102,17 @@ class Enhancer:
         return as_image(self.path.download(result), image)
 
     def factor(self, image: np.ndarray) -> np.ndarray:
-        """The network's factor map: [3, ceil(H / scale), ceil(W / scale)] float32 in [-1, 1]."""
+        """The factor map: [3, ceil(H / scale), ceil(W / scale)] float32 in [-1, 1].
+
+        The network's own, or with auto_exposure as strong as the picture asks for.
+        """
         stack = self.path.upload(as_stack(image))
-        return self.path.download(self.path.factor(stack, self.scale_factor))
+        return self.path.download(self.find_factor(stack, self.scale_factor))
 
     def factor_of_small(self, small: np.ndarray) -> np.ndarray:
         """The map [3, h, w], times strength, of a picture [h, w, 3] shrunk by the caller."""
         stack = self.path.upload(as_stack(small))
-        return self.path.download(self.scaled(self.path.factor(stack, 1), stack, self.strength))
+        return self.path.download(self.scaled(self.find_factor(stack, 1), stack, self.strength))
 
     def apply(
         self,
@@ -135,6 +143,14 @@ class Enhancer:
         factor = self.scaled(self.path.upload(factor), stack, strength)
         result = self.path.apply(stack, factor, self.scale_factor, rounds)
         return as_image(self.path.download(result), image)
+
+    def find_factor(self, stack, scale: int):
+        """factor() on the device."""
+        factor = self.path.factor(stack, scale)
+        if not self.auto_exposure:
+            return factor
+        small, found = map(self.path.download, (self.path.shrink(stack, scale), factor))
+        return (factor * fit_strength(small, found, self.iterations)).clip(-1, 1)
 
     def scaled(self, factor, stack, strength: float):
         """The map times strength, in [-1, 1]; its mean channel for gray, which so stays gray."""
@@ -254,6 +270,7 @@ class ProcessorPath:
 
     download = upload
     empty_like = staticmethod(np.empty_like)
+    shrink = staticmethod(curve.shrink)
 
     def factor(self, stack: np.ndarray, scale: int) -> np.ndarray:
         """The factor map [3, h, w] float32 of [H, W, C]."""
@@ -301,6 +318,16 @@ class DevicePath:
     def download(self, tensor) -> np.ndarray:
         return tensor.cpu().numpy()
 
+    def shrink(self, stack, scale: int):
+        """curve.shrink for a tensor: [H, W, C] -> [C, h, w]."""
+        import torch
+
+        def read(y: np.ndarray, x: np.ndarray):
+            y, x = (torch.from_numpy(positions).to(stack.device) for positions in (y, x))
+            return to_unit(stack[y[:, None], x])
+
+        return curve.read_cells(read, stack.shape[:2], scale).permute(2, 0, 1)
+
     def factor(self, stack, scale: int):
         """The factor map [3, h, w] float32 of [H, W, C]."""
         import torch
@@ -316,7 +343,7 @@ class DevicePath:
 
         for inner, outer, place in tiles(stack.shape[:2], scale, DEVICE_TILE, self.halo):
             with torch.inference_mode():
-                small = shrink_on_device(stack[outer], scale)
+                small = self.shrink(stack[outer], scale)[None]
                 factor = self.net.extract(small.expand(1, 3, -1, -1))[0]
             yield inner, factor[:, place[0], place[1]]
 
@@ -326,18 +353,6 @@ class DevicePath:
 
         with torch.inference_mode():
             return self.curve(stack, factor, scale, iterations)
-
-
-def shrink_on_device(stack, scale: int):
-    """curve.shrink for a tensor: [H, W, C] -> [1, C, h, w]."""
-    import torch
-
-    def read(y: np.ndarray, x: np.ndarray):
-        y, x = (torch.from_numpy(positions).to(stack.device) for positions in (y, x))
-        return to_unit(stack[y[:, None], x])
-
-    cells = curve.read_cells(read, stack.shape[:2], scale)
-    return cells.permute(2, 0, 1)[None]
 
 
 def to_unit(values):

@@ -422,6 +422,11 @@ def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
         default=1.0,
         help="multiplies the brightening; 0 leaves the image as it is",
     )
+    parser.add_argument(
+        "--auto_exposure",
+        action="store_true",
+        help="brighten each picture more or less as its mean asks for (not the paper's)",
+    )
 
 
 def benchmark_parser() -> argparse.ArgumentParser:

@@ -184,6 +184,8 @@ class Tester:
 def build_enhancer(options: Namespace, device: str) -> Callable[[np.ndarray], np.ndarray]:
     """What turns an image into a brighter one, on a device."""
     if options.reference:
+        if options.auto_exposure:
+            raise UserError("--reference is the paper's way; leave out --auto_exposure")
         from model import load_model
 
         weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
@@ -196,6 +198,7 @@ def build_enhancer(options: Namespace, device: str) -> Callable[[np.ndarray], np
         device,
         options.conv_type,
         threads=1,  # the images share the cores
+        auto_exposure=options.auto_exposure,
     )
 
 

@@ -66,6 +66,7 @@ def stream(options: Namespace, encoding: Encoding) -> int:
         device_word(options.device),
         options.conv_type,
         threads=1,  # decoder and encoder want the other cores
+        auto_exposure=options.auto_exposure,
     )
     report = Report()
     with new_bar(count_frames(options.video_path)) as bar:

@@ -17,7 +17,7 @@ FLOORS = {
     0: ("option", "utils", "hardware", "photo", "png"),
     1: ("model", "segmentation", "loss", "dataloader", "curve", "curve_yuv", "graph", "learner",
         "matching", "metrics", "monitor", "naturalness", "encoding", "movie",
-        "smoothing", "guard", "sessions", "tables"),
+        "smoothing", "guard", "sessions", "tables", "exposure"),
     2: ("downstream", "enhancer", "report", "video", "scoring", "snapshots", "studio", "tone",
         "validation"),
 }  # fmt: skip

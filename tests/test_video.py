@@ -42,6 +42,17 @@ def test_frames_are_those_of_the_photograph_path(enhancer, tmp_path):
         assert difference.mean() < 1.0 and difference.max() <= 8
 
 
+def test_auto_exposure_brings_every_frame_to_the_usual_mean(enhancer, tmp_path):
+    auto = Enhancer(save_weights(tmp_path / "w.pth"), threads=1, auto_exposure=True)
+    source = make_clip(tmp_path / "a.mp4")
+    means = []
+    for name, way in (("plain", enhancer), ("auto", auto)):
+        enhance(way, source, tmp_path / f"{name}.mp4")
+        means.append([frame.mean() / 255 for frame in decode_all(tmp_path / f"{name}.mp4")])
+    assert max(means[0]) < 0.4
+    assert means[1] == pytest.approx([0.42] * 20, abs=0.02)
+
+
 def test_everything_survives_in_an_mp4(enhancer, tmp_path):
     tags = {"color_range": 2, "colorspace": 1, "color_primaries": 1, "color_trc": 13}
     chapters = [
