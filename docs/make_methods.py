@@ -3,8 +3,9 @@
     python docs/make_methods.py
     python docs/make_methods.py --ours weight/Epoch99.pth --shared ../shared --work methods
 
-Writes what gamma 1/2.2, CLAHE, the two published checkpoints and ours make of the pairs and of
-DICM as PNG under --work, prints evaluate.py's tables of them, and draws docs/methods.jpg.
+Writes what gamma 1/2.2, CLAHE, the two published checkpoints and ours, without and with automatic
+exposure, make of the pairs and of DICM as PNG under --work, prints evaluate.py's tables of them,
+and draws docs/methods.jpg.
 """
 
 import subprocess
