@@ -10,7 +10,7 @@ import numpy as np
 
 USUAL = 0.42  # mean of the 2,002 training images; what comes out darker is lifted to it
 BRIGHT = 0.6  # the paper's level E: what comes out brighter is lowered to it, or to its input's
-PALE, LIGHTEST = 0.9, 0.005  # but only till that share of it reaches PALE: lamps mean night
+PALE, LIGHTEST = 0.8, 0.01  # but only till that share of it reaches PALE: lamps mean night
 MOST = 2.0  # largest strength
 TRIED = 9  # strengths; between them means are taken as straight
 SIDE = 64  # of what is looked at
