@@ -236,15 +236,8 @@ def crop_to_multiple(photo: Photo, scale: int) -> Photo:
 
 
 def main() -> int:
-    try:
-        return Tester(test_parser().parse_args()).run()
-    except ValueError as error:
-        from model import CheckpointError  # not sooner: torch takes a second to import
-
-        if isinstance(error, CheckpointError):
-            raise UserError(str(error)) from error
-        raise
+    return Tester(test_parser().parse_args()).run()
 
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script(main, "model.CheckpointError")

@@ -16,23 +16,35 @@ class UserError(Exception):
     """What a user can cause and mend; the message is one sentence with the remedy."""
 
 
-def run_script(main: Callable[[], int | None], *user_errors: type[Exception]) -> None:
+def run_script(main: Callable[[], int | None], *user_errors: type[Exception] | str) -> None:
     """Run a script's main and leave with its exit code.
 
-    UserError, OSError and `user_errors` end in their sentence and exit code 1, Ctrl-C in 130.
+    UserError, OSError and `user_errors` end in their sentence and exit code 1, Ctrl-C in 130. A
+    "module.Class" among them is for a module that takes long to import and may never be.
     """
     script = Path(sys.argv[0]).name
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold any character
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = main() or 0
-    except (UserError, OSError, *user_errors) as error:
+    except (UserError, OSError, *loaded(user_errors)) as error:
         print(f"{script}: {error}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print(f"\n{script}: interrupted", file=sys.stderr)
         code = 130
     sys.exit(code)
+
+
+def loaded(kinds: tuple[type[Exception] | str, ...]) -> Iterator[type[Exception]]:
+    """Those that can have been raised: the class of a "module.Class" once its module is there."""
+    for kind in kinds:
+        if isinstance(kind, type):
+            yield kind
+        else:
+            module, name = kind.rsplit(".", 1)
+            if module in sys.modules:
+                yield getattr(sys.modules[module], name)
 
 
 def find_files(

@@ -227,15 +227,8 @@ def main() -> int:
         return video_to_frames(options)
     if options.choice == "I2V":
         return frames_to_video(options, encoding)
-    try:
-        return stream(options, encoding)
-    except ValueError as error:
-        from model import CheckpointError  # not sooner: torch takes a second to import
-
-        if isinstance(error, CheckpointError):
-            raise UserError(str(error)) from error
-        raise
+    return stream(options, encoding)
 
 
 if __name__ == "__main__":
-    run_script(main, ImageError)
+    run_script(main, "model.CheckpointError", ImageError)
