@@ -13,9 +13,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from hardware import count_cores
-from photo import IMAGE_SUFFIXES, ImageError, read_photo
-from utils import UserError, find_files, no_images, write_whole
+from sgz.errors import ImageError, UserError
+from sgz.files import find_files, no_images, write_whole
+from sgz.image.photo import IMAGE_SUFFIXES, read_photo
+from sgz.machine import count_cores
+from sgz.pixels import to_8_bit
 
 GIGABYTE = 1 << 30
 
@@ -97,12 +99,12 @@ class LowLightImages(Dataset):
         if file is None or isinstance(pixels, str):
             return pixels
         try:
-            write_whole(file, np.ascontiguousarray(pixels).tofile)
+            write_whole(file, pixels.tobytes())
         except OSError as error:
             raise UserError(
-                f"the images do not fit in --cache_gb, and {file.parent} cannot be written "
-                f"({error.strerror or error}); make room there, name another --cache_dir, "
-                "or raise --cache_gb"
+                f"the images do not fit in memory, and {file.parent} cannot be written "
+                f"({error.strerror or error}); make room there",
+                "cache",
             ) from error
         return file
 
@@ -146,9 +148,7 @@ def decode_or_reason(path: Path, size: int) -> np.ndarray | str:
         pixels = read_photo(path).pixels
     except ImageError as error:
         return str(error)
-    if pixels.dtype == np.uint16:
-        pixels = (pixels // 257).astype(np.uint8)
-    resized = cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(to_8_bit(pixels), (size, size), interpolation=cv2.INTER_AREA)
     return np.broadcast_to(resized[..., None], (size, size, 3)) if resized.ndim == 2 else resized
 
 

@@ -6,28 +6,141 @@ python evaluate.py --task segmentation --seg_model net.onnx --label_dir data/lab
     --num_classes 11 --ignore_index 11 --input_dir data/dusk --result_dir out/dusk
 """
 
+import argparse
 import sys
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-import downstream
-import metrics
-import naturalness
-import report
-import scoring
-import tables
-from matching import INPUT, REFERENCE, match, read_matched
-from option import evaluate_parser
-from photo import ImageError, Photo, encode_photo
-from scoring import Protocol
-from tables import Column, Results
-from utils import UserError, run_script, write_whole
+from evaluation import metrics, naturalness, report, tables
+from evaluation.matching import DIFFERENT_SIZES, INPUT, REFERENCE, match, read_matched
+from evaluation.protocol import (
+    MEASURES,
+    Measure,
+    Protocol,
+    Scored,
+    measure_of,
+    run_all,
+    score_image,
+)
+from evaluation.segmentation import count_classes, load_segmenter
+from evaluation.tables import Column, Results
+from sgz.command import COUNT, SIZE, new_parser, run_script
+from sgz.errors import ImageError, UserError
+from sgz.files import write_whole
+from sgz.image.photo import Photo, encode_photo
 
+REMEDIES = {"device": "try --device cpu", "num_workers": "take fewer --num_workers"}
 SHOWN = 10  # names of a list that are printed
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """NAME=FOLDER."""
+    name, equals, folder = text.partition("=")
+    if not (name and equals and folder):
+        raise argparse.ArgumentTypeError(f"expected NAME=FOLDER, not {text!r}")
+    return name, Path(folder)
+
+
+def evaluate_parser() -> argparse.ArgumentParser:
+    """Options of evaluate.py."""
+    parser = new_parser("Score folders of images: one method, or several side by side.")
+    parser.add_argument(
+        "--task",
+        choices=("quality", "segmentation"),
+        default="quality",
+        help="quality of the images, or what a frozen segmentation network makes of them",
+    )
+
+    data = parser.add_argument_group("images, matched by relative name without suffix")
+    data.add_argument("--result_dir", type=Path, help="one method's results, folder or file")
+    data.add_argument(
+        "--compare",
+        type=named_folder,
+        nargs="+",
+        default=(),
+        metavar="NAME=FOLDER",
+        help="several methods' results",
+    )
+    data.add_argument("--reference_dir", type=Path, help="what they should look like")
+    data.add_argument("--input_dir", type=Path, help="what they were made from")
+
+    protocol = parser.add_argument_group("protocol")
+    protocol.add_argument(
+        "--metrics",
+        nargs="+",
+        default=("auto",),
+        metavar="NAME",
+        help="auto: with references psnr ssim mae mse, without niqe brisque loe mean_luma "
+        "newly_clipped; all: whatever the folders allow; pyiqa:NAME: of IQA-PyTorch",
+    )
+    protocol.add_argument(
+        "--ssim", choices=("rgb", "luma"), default="rgb", help="luma has the Gaussian window"
+    )
+    protocol.add_argument(
+        "--niqe_colour",
+        choices=("studio", "studio_rounded", "full"),
+        default="studio",
+        help="luma in 16..235 as Python toolboxes, or 0..255 as the authors' release",
+    )
+    protocol.add_argument(
+        "--niqe_border", type=COUNT, default=0, help="pixels cut off each side for NIQE"
+    )
+    protocol.add_argument(
+        "--loe",
+        choices=("step", "100x100"),
+        default="step",
+        help="small versions for LOE: every n-th local maximum, or shrunk to 100x100",
+    )
+    protocol.add_argument(
+        "--gt_mean",
+        action="store_true",
+        help="rescale results to their reference's mean first; INFLATES scores, marked as such",
+    )
+    protocol.add_argument(
+        "--crop_to_match", action="store_true", help="crop different sizes to their common part"
+    )
+
+    segmentation = parser.add_argument_group("task segmentation")
+    segmentation.add_argument("--pred_dir", type=Path, help="predicted label maps")
+    segmentation.add_argument("--label_dir", type=Path, help="true label maps")
+    segmentation.add_argument("--num_classes", type=SIZE, help="classes are 0 to this less one")
+    segmentation.add_argument("--ignore_index", type=COUNT, help="label that does not count")
+    segmentation.add_argument("--class_names", nargs="+", metavar="NAME", help="for the table")
+    segmentation.add_argument(
+        "--seg_model",
+        type=Path,
+        help="network as .onnx or TorchScript .pt that predicts from --input_dir and the results",
+    )
+    segmentation.add_argument(
+        "--seg_normalise",
+        choices=("none", "imagenet"),
+        default="none",
+        help="what the network expects of values in [0, 1]",
+    )
+
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--format",
+        choices=("text", "markdown", "csv", "json"),
+        default="text",
+        help="what is printed",
+    )
+    output.add_argument(
+        "--report",
+        type=Path,
+        metavar="FOLDER",
+        help="write report.html, samples.png, scores.md, scores.csv and scores.json here",
+    )
+    output.add_argument("--samples", type=COUNT, default=4, help="images in samples.png")
+    output.add_argument("--sample_names", nargs="+", metavar="NAME", help="which, instead")
+
+    run = parser.add_argument_group("run")
+    run.add_argument("--num_workers", type=COUNT, default=0, help="processes; 0: one per core")
+    run.add_argument("--device", default="auto", help="of pyiqa metrics and TorchScript networks")
+    return parser
 
 
 def main() -> int:
@@ -38,6 +151,8 @@ def main() -> int:
         results, paths = score_quality(args)
     for line in (*results.failures, *results.notes, *results.undefined_notes()):
         print(f"evaluate.py: {line}", file=sys.stderr)
+    if any(DIFFERENT_SIZES in line for line in results.failures):
+        print("evaluate.py: --crop_to_match compares their common part", file=sys.stderr)
     if not results.images():
         raise UserError("no image could be scored")
     print(render(results, args.format))
@@ -76,12 +191,12 @@ def choose_metrics(args) -> list[str]:
             skip_blind = word == "auto" and args.reference_dir
             keys += [
                 key
-                for key, measure in scoring.MEASURES.items()
+                for key, measure in MEASURES.items()
                 if given[measure.against] and not (skip_blind and measure.against != REFERENCE)
             ]
             continue
         for key in filter(None, word.split(",")):
-            against = scoring.measure_of(key, args.device).against
+            against = measure_of(key, args.device).against
             if not given[against]:
                 raise UserError(f"{key} needs --{against}_dir")
             if key == "brisque":
@@ -122,8 +237,8 @@ def score_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     slow = any(key.startswith("pyiqa:") for key in keys)  # a network per process is too much
     tasks = [(name, roles, tuple(keys), protocol) for name, roles in paths.items()]
     workers = 1 if slow else args.num_workers
-    scored = [*progress(scoring.run_all(scoring.score_image, tasks, workers), len(tasks))]
-    columns = [mark(scoring.measure_of(key, args.device), protocol) for key in keys]
+    scored = [*progress(run_all(score_image, tasks, workers), len(tasks))]
+    columns = [mark(measure_of(key, args.device), protocol) for key in keys]
     order = [role for role in folders if role != REFERENCE]
     results = Results(
         columns,
@@ -136,14 +251,14 @@ def score_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     return results, paths
 
 
-def mark(measure: scoring.Measure, protocol: Protocol) -> Column:
+def mark(measure: Measure, protocol: Protocol) -> Column:
     """The metric's column, marked where --gt_mean inflates it."""
     if protocol.gt_mean and measure.against == REFERENCE:
         return replace(measure.column, label=f"{measure.column.label} (GT mean)")
     return measure.column
 
 
-def gather_remarks(scored: list[scoring.Scored]) -> list[str]:
+def gather_remarks(scored: list[Scored]) -> list[str]:
     """Each remark once, with the images it is about."""
     about: dict[str, list[str]] = {}
     for one in scored:
@@ -176,13 +291,13 @@ def score_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
         raise UserError(f"{args.num_classes} classes need as many different --class_names")
     segment = None
     if args.seg_model:
-        segment = downstream.load_segmenter(args.seg_model, args.seg_normalise, args.device)
+        segment = load_segmenter(args.seg_model, args.seg_normalise, args.device)
     paths, notes = match({**folders, REFERENCE: args.label_dir})
     total = {role: np.zeros((args.num_classes,) * 2, np.int64) for role in folders}
     failures = []
     for name, roles in progress(paths.items()):
         try:
-            counts = downstream.count_classes(roles, args.num_classes, args.ignore_index, segment)
+            counts = count_classes(roles, args.num_classes, args.ignore_index, segment)
         except ImageError as error:
             failures.append(f"{name}: {error}")
             continue
@@ -239,11 +354,9 @@ def write_report(results: Results, paths: dict[str, dict[str, Path]], args) -> N
         results, f"{title}: {', '.join(results.scores)}", inline
     )
     for name, text in files.items():
-        write_whole(args.report / name, lambda path, text=text: path.write_text(text, "utf-8"))
+        write_whole(args.report / name, text.encode())
     if figure:
-        write_whole(
-            args.report / "samples.png", lambda path: path.write_bytes(encode_photo(figure, ".png"))
-        )
+        write_whole(args.report / "samples.png", encode_photo(figure, ".png"))
     print(f"evaluate.py: wrote {args.report / 'report.html'}", file=sys.stderr)
 
 
@@ -283,4 +396,4 @@ def captions(results: Results, name: str) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    run_script(main, ImageError, naturalness.BrisqueError, BrokenProcessPool)
+    run_script(main, REMEDIES)

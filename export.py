@@ -9,6 +9,7 @@ The file takes images of any size. Before it gets its name it is read back and c
 PyTorch at five sizes; one that differs is not kept.
 """
 
+import argparse
 import io
 import warnings
 from argparse import Namespace
@@ -18,14 +19,42 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from graph import OPSET, method_to_onnx, open_session
-from model import CheckpointError, EnhanceNet, load_model
-from option import export_parser
-from utils import UserError, run_script, write_whole
+from option import add_checkpoint_option
+from sgz.command import SIZE, add_network_options, new_parser, run_script
+from sgz.errors import UserError
+from sgz.files import whole_file
+from sgz.method import SCALE_FACTOR
+from sgz.model import EnhanceNet, enhance_plainly, load_model
+from sgz.onnx_graph import OPSET, method_to_onnx, open_session
 
 SUFFIXES = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
 FLOAT_LIMIT = 1e-4  # of values in [0, 1]: a fortieth of an 8-bit level
 LEVEL_LIMIT = 1  # of 255: where the two lie on either side of a rounding
+
+
+def export_parser() -> argparse.ArgumentParser:
+    """Options of export.py."""
+    parser = new_parser("Write the model as one file for other programs, and check that file.")
+    parser.add_argument(
+        "--format", choices=("onnx", "torchscript", "torch_export"), default="onnx", help="of file"
+    )
+    parser.add_argument(
+        "--input",
+        choices=("float_nchw", "uint8_nhwc"),
+        default="float_nchw",
+        help="what it takes and gives: float32 [B, 3, H, W] in [0, 1], or for onnx also "
+        "uint8 [B, H, W, 3]; RGB, any height and width",
+    )
+    add_checkpoint_option(parser)
+    parser.add_argument(
+        "--save_path",
+        type=Path,
+        default=None,
+        help="the file; left out: sgz.onnx, sgz.pt (torchscript) or sgz.pt2 (torch_export)",
+    )
+    parser.add_argument("--iterations", type=SIZE, default=8, help="how often the curve is applied")
+    add_network_options(parser, SCALE_FACTOR)
+    return parser
 
 
 def main() -> int:
@@ -36,12 +65,10 @@ def main() -> int:
     )
     content = build(net, options)
 
-    def write(path: Path) -> None:
-        path.write_bytes(content)
-        check(read_back(path, options), net, options)
-
     try:
-        write_whole(target, write)
+        with whole_file(target) as temporary:
+            temporary.write_bytes(content)
+            check(read_back(temporary, options), net, options)
     except OSError as error:
         raise UserError(
             f"cannot write {target} ({error.strerror or error}); choose another --save_path"
@@ -156,7 +183,7 @@ def check(run: Callable[[np.ndarray], np.ndarray], net: EnhanceNet, options: Nam
         image = rng.integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
         if not levels:
             image = np.ascontiguousarray(image.transpose(0, 3, 1, 2)) / np.float32(255)
-        expected, found = enhance_plainly(net, image), run(image)
+        expected, found = enhance_batch(net, image), run(image)
         if found.shape != expected.shape or found.dtype != expected.dtype:
             raise UserError(f"the file gives {found.dtype} {found.shape} for {image.shape}")
         difference = np.abs(found.astype(np.float64) - expected).max()
@@ -170,16 +197,13 @@ def check(run: Callable[[np.ndarray], np.ndarray], net: EnhanceNet, options: Nam
     print(f"within the limit, {limit:g} {unit}")
 
 
-def enhance_plainly(net: EnhanceNet, image: np.ndarray) -> np.ndarray:
-    """EnhanceNet.forward, from and to the layout of `image`."""
-    levels = image.dtype == np.uint8
-    x = image.transpose(0, 3, 1, 2) / np.float32(255) if levels else image
-    with torch.no_grad():
-        enhanced = net(torch.from_numpy(x))[0].numpy()
-    if levels:
-        return (enhanced.transpose(0, 2, 3, 1) * 255 + 0.5).astype(np.uint8)
-    return enhanced
+def enhance_batch(net: EnhanceNet, batch: np.ndarray) -> np.ndarray:
+    """enhance_plainly on [B, H, W, 3] uint8 or [B, 3, H, W] float32."""
+    if batch.dtype == np.uint8:
+        return np.stack([enhance_plainly(net, image) for image in batch])
+    images = (enhance_plainly(net, image.transpose(1, 2, 0)) for image in batch)
+    return np.stack([image.transpose(2, 0, 1) for image in images])
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError)
+    run_script(main)

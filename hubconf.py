@@ -4,7 +4,6 @@ net = torch.hub.load("path/to/this/repository", "sgz", source="local")
 enhanced, factor = net(image)  # image [B, 3, H, W] in [0, 1], any size
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
@@ -31,19 +30,11 @@ def sgz(
     Raises:
         CheckpointError: (a ValueError) the checkpoint cannot be used.
     """
-    model = import_model()
+    if str(FOLDER) not in sys.path:  # torch.hub takes it away before this is called
+        sys.path.insert(0, str(FOLDER))
+    from sgz import model
+
     if not pretrained:
         return model.EnhanceNet(scale_factor, conv_type, iterations)
     path = weight_dir or FOLDER / "weight" / "Epoch99.pth"
     return model.load_model(path, scale_factor, conv_type, iterations)
-
-
-def import_model():
-    """Our model.py under a name of its own: the caller may have a module called model too."""
-    name = "sgz_model"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, FOLDER / "model.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        sys.modules[name] = module
-    return sys.modules[name]

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from sgz.method import LOSS_WEIGHTS
+
 # (row, column, weight) of the eight neighbours: axis neighbours count 1, diagonal ones 0.5.
 NEIGHBOURS = [
     (dy, dx, 1.0 if dy == 0 or dx == 0 else 0.5)
@@ -13,24 +15,8 @@ NEIGHBOURS = [
     for dx in (-1, 0, 1)
     if (dy, dx) != (0, 0)
 ]
-CODE_WEIGHTS = {
-    "tv": 1600.0,
-    "spatial": 1.0,
-    "colour": 5.0,
-    "exposure": 10.0,
-    "semantic": 0.1,
-    "channel": 0.0,  # this and the next are not the authors'
-    "tone": 0.0,
-}
-PAPER_WEIGHTS = {
-    "tv": 1.0,
-    "spatial": 1.0,
-    "colour": 1.0,
-    "exposure": 1.0,
-    "semantic": 0.1,
-    "channel": 0.0,
-    "tone": 0.0,
-}
+# Not the authors': off unless asked for.
+EXTRA_WEIGHTS = {"channel": 0.0, "tone": 0.0}
 
 
 def region_means(image: Tensor, patch_size: int) -> Tensor:
@@ -139,10 +125,9 @@ def paper_total_variation_loss(factor: Tensor) -> Tensor:
     return squares / factor.numel()
 
 
-OBJECTIVES = {  # weights, then the functions of tv, spatial, colour and exposure
-    "code": (CODE_WEIGHTS, total_variation_loss, spatial_loss, colour_loss, exposure_loss),
+OBJECTIVES = {  # the functions of tv, spatial, colour and exposure
+    "code": (total_variation_loss, spatial_loss, colour_loss, exposure_loss),
     "paper": (
-        PAPER_WEIGHTS,
         paper_total_variation_loss,
         paper_spatial_loss,
         paper_colour_loss,
@@ -177,9 +162,10 @@ class ZeroReferenceLoss(torch.nn.Module):
         tone: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
-        default, self.tv, self.spatial, self.colour, self.exposure = OBJECTIVES[objective]
+        self.tv, self.spatial, self.colour, self.exposure = OBJECTIVES[objective]
+        default = LOSS_WEIGHTS[objective] | EXTRA_WEIGHTS
         self.weights = default | (weights or {})
-        if unknown := set(self.weights) - set(CODE_WEIGHTS):
+        if unknown := set(self.weights) - set(default):
             raise ValueError(f"no loss is called {', '.join(sorted(unknown))}")
         if guide is None:
             self.weights["semantic"] = 0.0

@@ -1,55 +1,33 @@
-"""The command lines: one parser builder per script. Nothing is parsed on import."""
+"""The command lines of train.py and test.py. Nothing is parsed on import."""
 
 import argparse
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
+from sgz.command import (
+    AMOUNT,
+    COUNT,
+    RATE,
+    SIZE,
+    add_device_option,
+    add_enhancer_options,
+    add_network_options,
+    boolean,
+    new_parser,
+)
+from sgz.method import LOSS_WEIGHTS
 
-def boolean(text: str) -> bool:
-    """True or False from what people type."""
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    try:
-        return words[text.lower()]
-    except KeyError:
-        raise argparse.ArgumentTypeError(f"expected True or False, not {text!r}") from None
-
-
-def positive(kind: type, zero: bool = False):
-    """An argparse type: a finite number above zero, or from zero."""
-
-    def parse(text: str):
-        value = kind(text)
-        if not (0 <= value < float("inf")) or (value == 0 and not zero):
-            raise ValueError
-        return value
-
-    parse.__name__ = f"{'non-negative' if zero else 'positive'} {kind.__name__}"
-    return parse
-
-
-# What an objective changes of the defaults below.
+WEIGHT_OPTIONS = {"semantic": "seg"}  # the others are called as the loss is
+CODE_WEIGHTS = LOSS_WEIGHTS["code"]
+# What an objective changes of train.py's defaults.
 OBJECTIVE_DEFAULTS = {
     "code": {},
     "paper": {
         "lr": 1e-4,
-        "tv_weight": 1.0,
-        "spatial_weight": 1.0,
-        "colour_weight": 1.0,
-        "exposure_weight": 1.0,
-        "seg_weight": 0.1,
+        **{f"{WEIGHT_OPTIONS.get(k, k)}_weight": w for k, w in LOSS_WEIGHTS["paper"].items()},
         "init": "paper",
     },
 }
-COUNT, SIZE = positive(int, zero=True), positive(int)
-AMOUNT, RATE = positive(float, zero=True), positive(float)
-
-
-def new_parser(description: str) -> argparse.ArgumentParser:
-    """A parser that shows every default in its help."""
-    return argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
 
 
 def add_checkpoint_option(parser: argparse._ActionsContainer) -> None:
@@ -59,34 +37,23 @@ def add_checkpoint_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def add_network_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
-    """What decides the network."""
-    parser.add_argument(
-        "--scale_factor",
-        type=SIZE,
-        default=scale_factor,
-        help="the network sees the image shrunk by this whole number",
-    )
-    parser.add_argument(
-        "--conv_type",
-        choices=("dsc", "tc", "dc"),
-        default="dsc",
-        help="dsc depthwise separable, tc plain 3x3, dc dilated 3x3 (our reading: "
-        "the authors name it without code)",
-    )
-
-
-def add_model_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
-    """What decides the network and where it runs."""
-    add_network_options(parser, scale_factor)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
-
-
 def train_parser() -> argparse.ArgumentParser:
     """Options of train.py; the defaults are the released code's."""
     parser = new_parser("Train the network on a folder of dark photographs, without references.")
+    add_data_options(parser.add_argument_group("data"))
+    add_run_options(parser.add_argument_group("run"))
+    add_optimiser_options(parser.add_argument_group("optimiser"))
+    add_loss_options(
+        parser.add_argument_group(
+            "losses", "A weight of 0 leaves a loss out (the paper's Table 2)."
+        )
+    )
+    add_guide_options(parser.add_argument_group("semantic guide", "Frozen; see also --seg_weight."))
+    return parser
 
-    data = parser.add_argument_group("data")
+
+def add_data_options(data: argparse._ActionsContainer) -> None:
+    """Which images, and how they are read."""
     data.add_argument(
         "--lowlight_images_path",
         type=Path,
@@ -127,7 +94,9 @@ def train_parser() -> argparse.ArgumentParser:
     )
     data.add_argument("--val_batch_size", type=SIZE, default=8, help="images per validation step")
 
-    run = parser.add_argument_group("run")
+
+def add_run_options(run: argparse._ActionsContainer) -> None:
+    """How long, where to, and on what."""
     run.add_argument("--num_epochs", type=SIZE, default=100, help="passes over the data")
     run.add_argument(
         "--snapshots_folder",
@@ -163,10 +132,13 @@ def train_parser() -> argparse.ArgumentParser:
         default=None,
         help="as accelerate's; None: what `accelerate launch` was told, else no",
     )
-    add_model_options(run, scale_factor=1)
+    add_network_options(run, scale_factor=1)
+    add_device_option(run)
     run.add_argument("--seed", type=COUNT, default=0, help="of weights, order and augmentation")
 
-    optimiser = parser.add_argument_group("optimiser")
+
+def add_optimiser_options(optimiser: argparse._ActionsContainer) -> None:
+    """How steps are taken."""
     optimiser.add_argument("--lr", type=RATE, default=1e-3, help="learning rate of Adam")
     optimiser.add_argument(
         "--schedule",
@@ -191,9 +163,9 @@ def train_parser() -> argparse.ArgumentParser:
         help="how the network starts: torch's way, as the released code, or N(0, 0.02)",
     )
 
-    losses = parser.add_argument_group(
-        "losses", "A weight of 0 leaves a loss out (the paper's Table 2)."
-    )
+
+def add_loss_options(losses: argparse._ActionsContainer) -> None:
+    """What is minimised."""
     losses.add_argument(
         "--objective",
         choices=tuple(OBJECTIVE_DEFAULTS),
@@ -201,12 +173,23 @@ def train_parser() -> argparse.ArgumentParser:
         help="the released code's losses, or the paper's equations 2 to 6; paper also changes "
         f"these defaults: {', '.join(f'{k} {v}' for k, v in OBJECTIVE_DEFAULTS['paper'].items())}",
     )
-    losses.add_argument("--tv_weight", type=AMOUNT, default=1600.0, help="smooth factor map")
-    losses.add_argument("--spatial_weight", type=AMOUNT, default=1.0, help="keep local contrast")
-    losses.add_argument("--colour_weight", type=AMOUNT, default=5.0, help="gray-world colours")
-    losses.add_argument("--exposure_weight", type=AMOUNT, default=10.0, help="brightness level")
     losses.add_argument(
-        "--seg_weight", type=AMOUNT, default=0.1, help="semantic guide; 0 leaves it out altogether"
+        "--tv_weight", type=AMOUNT, default=CODE_WEIGHTS["tv"], help="smooth factor map"
+    )
+    losses.add_argument(
+        "--spatial_weight", type=AMOUNT, default=CODE_WEIGHTS["spatial"], help="keep local contrast"
+    )
+    losses.add_argument(
+        "--colour_weight", type=AMOUNT, default=CODE_WEIGHTS["colour"], help="gray-world colours"
+    )
+    losses.add_argument(
+        "--exposure_weight", type=AMOUNT, default=CODE_WEIGHTS["exposure"], help="brightness level"
+    )
+    losses.add_argument(
+        "--seg_weight",
+        type=AMOUNT,
+        default=CODE_WEIGHTS["semantic"],
+        help="semantic guide; 0 leaves it out altogether",
     )
     losses.add_argument(
         "--channel_weight",
@@ -249,7 +232,9 @@ def train_parser() -> argparse.ArgumentParser:
         "--exp_level", type=AMOUNT, default=0.6, help="target of brightness (Table 3: 0.5 to 0.7)"
     )
 
-    guide = parser.add_argument_group("semantic guide", "Frozen; see also --seg_weight.")
+
+def add_guide_options(guide: argparse._ActionsContainer) -> None:
+    """The network that the semantic loss asks."""
     guide.add_argument(
         "--seg_model",
         default="fpn_resnet50",
@@ -269,7 +254,6 @@ def train_parser() -> argparse.ArgumentParser:
         help="how the head of fpn_resnet50 starts: gaussian or a file (the paper's Table 4)",
     )
     guide.add_argument("--num_of_SegClass", type=SIZE, default=21, help="classes of the guide")
-    return parser
 
 
 def train_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -323,327 +307,4 @@ def test_parser() -> argparse.ArgumentParser:
         default=300.0,
         help="refuse larger images, which may be decompression bombs",
     )
-    return parser
-
-
-def video_parser() -> argparse.ArgumentParser:
-    """Options of demo/make_video.py."""
-    parser = new_parser("Enhance a video, or go from a video to frames (V2I) and back (I2V).")
-    parser.add_argument(
-        "--video_path",
-        type=Path,
-        default=Path("demo/Movie/sample.mp4"),
-        help="the low-light video; for I2V, whose timing and colour tags the frames get",
-    )
-    parser.add_argument(
-        "--image_lowlight_folder",
-        type=Path,
-        default=Path("data/test_data/Frames"),
-        help="V2I: where the low-light frames go, as %%06d.png, or a pattern like Frames/%%d.jpg",
-    )
-    parser.add_argument(
-        "--image_folder",
-        type=Path,
-        default=Path("data/test_output/Frames"),
-        help="I2V: the enhanced frames, in natural order",
-    )
-    parser.add_argument(
-        "--save_path", type=Path, default=Path("demo/Movie/Res.mp4"), help="the enhanced video"
-    )
-    parser.add_argument(
-        "--choice",
-        choices=("V2I", "I2V"),
-        default=None,
-        help="video to images, or images to video; left out, the video is enhanced as it streams",
-    )
-    add_checkpoint_option(parser)
-    add_enhancer_options(parser)
-    parser.add_argument(
-        "--smoothing",
-        type=AMOUNT,
-        default=0.5,
-        help="seconds each way over which a frame's factor map is averaged, against flicker; "
-        "0 turns it off",
-    )
-    parser.add_argument(
-        "--codec", choices=("h264", "hevc", "vp9", "av1"), default="h264", help="of the output"
-    )
-    parser.add_argument(
-        "--crf",
-        type=COUNT,
-        default=None,
-        help="quality, lower is better; left out: 17 h264, 19 hevc, 24 vp9, 23 av1",
-    )
-    parser.add_argument(
-        "--preset",
-        default=None,
-        help="speed of the encoder: ultrafast … veryslow for h264 (veryfast) and hevc (fast), "
-        "0 … 8 for vp9 (5), 0 … 13 for av1 (8)",
-    )
-    parser.add_argument(
-        "--pix_fmt",
-        default=None,
-        help="pixel format of the output, such as yuv420p, which all browsers play; left out, as "
-        "near to the source's as the codec has",
-    )
-    parser.add_argument(
-        "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
-    )
-    parser.add_argument(
-        "--keep_partial",
-        action="store_true",
-        help="when interrupted, keep what is done as a shorter video that plays",
-    )
-    return parser
-
-
-def browser_parser() -> argparse.ArgumentParser:
-    """Options of demo/browser/prepare.py."""
-    parser = new_parser("Fetch what the browser's page runs on, and write the network beside it.")
-    add_checkpoint_option(parser)
-    parser.add_argument(
-        "--page_dir", type=Path, default=Path("demo/browser"), help="the folder with the page"
-    )
-    return parser
-
-
-def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
-    """What an Enhancer is built from, but for the checkpoint."""
-    add_model_options(parser, scale_factor=12)
-    parser.add_argument(
-        "--iterations",
-        type=COUNT,
-        default=8,
-        help="how often the curve is applied; fewer brighten less",
-    )
-    parser.add_argument(
-        "--strength",
-        type=AMOUNT,
-        default=1.0,
-        help="multiplies the brightening; 0 leaves the image as it is",
-    )
-    parser.add_argument(
-        "--auto_exposure",
-        action="store_true",
-        help="brighten each picture more or less as its mean asks for (not the paper's)",
-    )
-
-
-def benchmark_parser() -> argparse.ArgumentParser:
-    """Options of benchmark.py."""
-    parser = new_parser("Measure speed, memory and exactness on this machine.")
-    add_checkpoint_option(parser)
-    parser.add_argument("--scale_factor", type=SIZE, default=12, help="as in test.py")
-    parser.add_argument("--rounds", type=SIZE, default=15, help="measured calls a path")
-    parser.add_argument(
-        "--charts",
-        type=Path,
-        default=None,
-        metavar="FOLDER",
-        help="also draw PNG charts there (needs matplotlib)",
-    )
-    return parser
-
-
-def benchmark_video_parser() -> argparse.ArgumentParser:
-    """Options of benchmark_video.py."""
-    parser = new_parser("Measure the speed of video on this machine.")
-    add_checkpoint_option(parser)
-    parser.add_argument(
-        "--video",
-        type=Path,
-        default=None,
-        help="a dark video, enlarged to 1920x1080; a made pattern if left out",
-    )
-    parser.add_argument("--frames", type=SIZE, default=120, help="of the video to be used")
-    parser.add_argument("--rounds", type=SIZE, default=5, help="measured runs of each way")
-    return parser
-
-
-def demo_parser() -> argparse.ArgumentParser:
-    """Options of demo/app.py."""
-    parser = new_parser("A web page that enhances photos, videos and the camera's picture.")
-    parser.add_argument(
-        "--host",
-        default=None,
-        help="address to listen at; left out: $GRADIO_SERVER_NAME, else 127.0.0.1, this machine "
-        "alone; 0.0.0.0 lets others in",
-    )
-    parser.add_argument("--port", type=SIZE, default=7860, help="port to listen at")
-    parser.add_argument(
-        "--share",
-        action="store_true",
-        help="also a public address, through the tunnel of gradio's makers",
-    )
-    add_checkpoint_option(parser)
-    add_model_options(parser, scale_factor=12)
-    parser.add_argument("--max_megapixels", type=RATE, default=50.0, help="refuse larger photos")
-    parser.add_argument("--max_mb", type=RATE, default=100.0, help="refuse larger files")
-    parser.add_argument("--max_seconds", type=RATE, default=60.0, help="refuse longer videos")
-    return parser
-
-
-def benchmark_train_parser() -> argparse.ArgumentParser:
-    """Options of benchmark_train.py."""
-    parser = new_parser("Measure the speed of a training step on this machine.")
-    parser.add_argument(
-        "--images_path",
-        type=Path,
-        default=Path("data/train_data/"),
-        help="folder of images, searched recursively",
-    )
-    parser.add_argument("--image_size", type=SIZE, default=256, help="as in train.py")
-    parser.add_argument("--train_batch_size", type=SIZE, default=2, help="images per step")
-    parser.add_argument("--rounds", type=SIZE, default=9, help="measured steps of each way")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
-    return parser
-
-
-def methods_parser() -> argparse.ArgumentParser:
-    """Options of docs/make_methods.py."""
-    parser = new_parser("Compare methods on the pairs and on DICM: tables and a figure.")
-    parser.add_argument(
-        "--ours", type=Path, default=Path("weight/Epoch99.pth"), help="the checkpoint called ours"
-    )
-    parser.add_argument(
-        "--shared",
-        type=Path,
-        default=Path("../shared"),
-        help="folder with data/pairs, data/dicm and weights of the published checkpoints",
-    )
-    parser.add_argument(
-        "--work", type=Path, default=Path("methods"), help="where the results go, as PNG"
-    )
-    return parser
-
-
-def named_folder(text: str) -> tuple[str, Path]:
-    """NAME=FOLDER."""
-    name, equals, folder = text.partition("=")
-    if not (name and equals and folder):
-        raise argparse.ArgumentTypeError(f"expected NAME=FOLDER, not {text!r}")
-    return name, Path(folder)
-
-
-def evaluate_parser() -> argparse.ArgumentParser:
-    """Options of evaluate.py."""
-    parser = new_parser("Score folders of images: one method, or several side by side.")
-    parser.add_argument(
-        "--task",
-        choices=("quality", "segmentation"),
-        default="quality",
-        help="quality of the images, or what a frozen segmentation network makes of them",
-    )
-
-    data = parser.add_argument_group("images, matched by relative name without suffix")
-    data.add_argument("--result_dir", type=Path, help="one method's results, folder or file")
-    data.add_argument(
-        "--compare",
-        type=named_folder,
-        nargs="+",
-        default=(),
-        metavar="NAME=FOLDER",
-        help="several methods' results",
-    )
-    data.add_argument("--reference_dir", type=Path, help="what they should look like")
-    data.add_argument("--input_dir", type=Path, help="what they were made from")
-
-    protocol = parser.add_argument_group("protocol")
-    protocol.add_argument(
-        "--metrics",
-        nargs="+",
-        default=("auto",),
-        metavar="NAME",
-        help="auto: with references psnr ssim mae mse, without niqe brisque loe mean_luma "
-        "newly_clipped; all: whatever the folders allow; pyiqa:NAME: of IQA-PyTorch",
-    )
-    protocol.add_argument(
-        "--ssim", choices=("rgb", "luma"), default="rgb", help="luma has the Gaussian window"
-    )
-    protocol.add_argument(
-        "--niqe_colour",
-        choices=("studio", "studio_rounded", "full"),
-        default="studio",
-        help="luma in 16..235 as Python toolboxes, or 0..255 as the authors' release",
-    )
-    protocol.add_argument(
-        "--niqe_border", type=COUNT, default=0, help="pixels cut off each side for NIQE"
-    )
-    protocol.add_argument(
-        "--loe",
-        choices=("step", "100x100"),
-        default="step",
-        help="small versions for LOE: every n-th local maximum, or shrunk to 100x100",
-    )
-    protocol.add_argument(
-        "--gt_mean",
-        action="store_true",
-        help="rescale results to their reference's mean first; INFLATES scores, marked as such",
-    )
-    protocol.add_argument(
-        "--crop_to_match", action="store_true", help="crop different sizes to their common part"
-    )
-
-    segmentation = parser.add_argument_group("task segmentation")
-    segmentation.add_argument("--pred_dir", type=Path, help="predicted label maps")
-    segmentation.add_argument("--label_dir", type=Path, help="true label maps")
-    segmentation.add_argument("--num_classes", type=SIZE, help="classes are 0 to this less one")
-    segmentation.add_argument("--ignore_index", type=COUNT, help="label that does not count")
-    segmentation.add_argument("--class_names", nargs="+", metavar="NAME", help="for the table")
-    segmentation.add_argument(
-        "--seg_model",
-        type=Path,
-        help="network as .onnx or TorchScript .pt that predicts from --input_dir and the results",
-    )
-    segmentation.add_argument(
-        "--seg_normalise",
-        choices=("none", "imagenet"),
-        default="none",
-        help="what the network expects of values in [0, 1]",
-    )
-
-    output = parser.add_argument_group("output")
-    output.add_argument(
-        "--format",
-        choices=("text", "markdown", "csv", "json"),
-        default="text",
-        help="what is printed",
-    )
-    output.add_argument(
-        "--report",
-        type=Path,
-        metavar="FOLDER",
-        help="write report.html, samples.png, scores.md, scores.csv and scores.json here",
-    )
-    output.add_argument("--samples", type=COUNT, default=4, help="images in samples.png")
-    output.add_argument("--sample_names", nargs="+", metavar="NAME", help="which, instead")
-
-    run = parser.add_argument_group("run")
-    run.add_argument("--num_workers", type=COUNT, default=0, help="processes; 0: one per core")
-    run.add_argument("--device", default="auto", help="of pyiqa metrics and TorchScript networks")
-    return parser
-
-
-def export_parser() -> argparse.ArgumentParser:
-    """Options of export.py."""
-    parser = new_parser("Write the model as one file for other programs, and check that file.")
-    parser.add_argument(
-        "--format", choices=("onnx", "torchscript", "torch_export"), default="onnx", help="of file"
-    )
-    parser.add_argument(
-        "--input",
-        choices=("float_nchw", "uint8_nhwc"),
-        default="float_nchw",
-        help="what it takes and gives: float32 [B, 3, H, W] in [0, 1], or for onnx also "
-        "uint8 [B, H, W, 3]; RGB, any height and width",
-    )
-    add_checkpoint_option(parser)
-    parser.add_argument(
-        "--save_path",
-        type=Path,
-        default=None,
-        help="the file; left out: sgz.onnx, sgz.pt (torchscript) or sgz.pt2 (torch_export)",
-    )
-    parser.add_argument("--iterations", type=SIZE, default=8, help="how often the curve is applied")
-    add_network_options(parser, scale_factor=12)
     return parser

@@ -17,24 +17,28 @@ import torch
 from tqdm import tqdm
 
 from dataloader import GIGABYTE, LowLightImages, Step, batches_of, plan_epoch
-from hardware import start_accelerator
-from learner import Learner, TrainingDiverged, learning_rate
 from loss import ZeroReferenceLoss
-from model import CheckpointError, EnhanceNet, initialise_paper
-from monitor import Monitor
 from option import train_options
-from segmentation import SemanticGuide, build_guide
-from snapshots import Position, Snapshots, changes, plain
-from tone import Tone, tone_loss
-from utils import UserError, run_script
-from validation import Validation, preview
+from sgz.command import run_script
+from sgz.errors import UserError
+from sgz.model import EnhanceNet, initialise_paper
+from training.guide import SemanticGuide, build_guide
+from training.records import Monitor
+from training.snapshots import Position, Snapshots, changes, plain
+from training.step import Learner, TrainingDiverged, learning_rate, start_accelerator
+from training.tone import Tone, tone_loss
+from training.validation import Validation, preview
 
 SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for batch statistics
+REMEDIES = {
+    "device": "try --device cpu",
+    "mixed_precision": "take --mixed_precision bf16 or no",
+    "num_classes": "leave --num_of_SegClass at 21, or give other --seg_weights",
+    "weights": "see --seg_weights",
+    "guide": "or train without it: --seg_weight 0",
+    "cache": "name another --cache_dir, or raise --cache_gb",
+}
 PICTURE_SECONDS = 5  # between pictures: snapshots may follow one another faster
-
-
-class DivergedRun(UserError):
-    """The loss or its gradient is no longer a number."""
 
 
 class Trainer:
@@ -44,7 +48,7 @@ class Trainer:
         options: what train_options() returns.
 
     Raises:
-        UserError, CheckpointError: what the user can mend.
+        UserError: what the user can mend.
     """
 
     def __init__(self, options: Namespace):
@@ -285,7 +289,7 @@ class Trainer:
         try:
             return self.learner.step(batches, step.counts, step.images, rate) | {"lr": rate}
         except TrainingDiverged as error:
-            raise DivergedRun(
+            raise TrainingDiverged(
                 f"not a number at epoch {position.epoch}, step {position.step}: {error}; "
                 "the last snapshot is kept; try a lower --lr"
             ) from error
@@ -331,4 +335,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError)
+    run_script(main, REMEDIES)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 SHORTER = {
     "train.py": "--num_epochs 1 --image_size 64 --num_workers 0",
-    "benchmark.py": "--rounds 1",
-    "benchmark_train.py": "--rounds 1 --image_size 64",
-    "benchmark_video.py": "--rounds 1 --frames 20",
+    "benchmarks/images.py": "--rounds 1",
+    "benchmarks/training.py": "--rounds 1 --image_size 64",
+    "benchmarks/video.py": "--rounds 1 --frames 20",
 }
 NOT_RUN = ("-m pytest",)  # .ci/run has done it
 

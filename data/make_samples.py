@@ -2,18 +2,21 @@
 
     python data/make_samples.py
 
-The camera model: undo the sRGB curve, cut the exposure, count photons (shot noise), add the
-sensor's read noise, apply the sRGB curve again, quantise to 8 bits.
+The camera model is evaluation/camera.py: the sRGB curve undone, the exposure cut, shot noise, read
+noise, the sRGB curve again, 8 bits.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from anywhere
+
+from evaluation.camera import darken
+
 DATA = Path(__file__).resolve().parent
-FULL_WELL = 20_000  # electrons in a pixel at white
 LONGEST_SIDE = 480  # pixels
-READ_NOISE = 4.0  # electrons, standard deviation
 # Photograph -> how many times the exposure is cut in test_data/samples.
 SAMPLES = {"astronaut": 20, "camera": 12, "chelsea": 8, "coffee": 16, "rocket": 30}
 # Photograph, exposure cut and (top, left, side) of the crop in the other folders.
@@ -27,23 +30,6 @@ CROPS = {
     "train_data/coffee_2.png": ("coffee", 3, (160, 340, 224)),
     "train_data/rocket.png": ("rocket", 10, (180, 200, 224)),
 }
-
-
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear light in [0, 1] -> sRGB in [0, 1] (IEC 61966-2-1)."""
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-
-
-def darken(photo: np.ndarray, cut: float, rng: np.random.Generator) -> np.ndarray:
-    """The photograph uint8 as the camera would have taken it in 1/cut of the light."""
-    electrons = rng.poisson(to_linear(photo / 255.0) / cut * FULL_WELL)
-    read = electrons + rng.normal(0.0, READ_NOISE, photo.shape)
-    return np.round(to_srgb(np.clip(read / FULL_WELL, 0, 1)) * 255).astype(np.uint8)
 
 
 def main() -> None:

@@ -19,15 +19,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anywhere
 
-from enhancer import Enhancer
-from guard import Guard
-from hardware import choose_device
-from model import CheckpointError
-from option import demo_parser
-from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
-from sessions import GONE, IDLE, safe_name, shrink
-from studio import ROUNDS, STRENGTHS, Stopped, Studio, first_clause
-from utils import UserError, run_script
+import argparse
+
+from demo.server.guard import Guard
+from demo.server.sessions import GONE, IDLE, safe_name, shrink
+from demo.server.studio import ROUNDS, STRENGTHS, Stopped, Studio, first_clause
+from option import add_checkpoint_option
+from sgz.command import RATE, SIZE, add_device_option, add_network_options, new_parser, run_script
+from sgz.enhancer import Enhancer
+from sgz.errors import ImageError, UserError
+from sgz.files import VIDEO_SUFFIXES
+from sgz.image.photo import IMAGE_SUFFIXES, Photo, encode_photo, read_photo
+from sgz.method import SCALE_FACTOR
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "demo" / "page"
@@ -36,7 +39,6 @@ SAMPLES = (
     "samples/camera.png", "lowCUT/cat.png", "lowCUT/cup.png",
 )  # fmt: skip
 SAMPLE_CLIP = ROOT / "demo" / "Movie" / "sample.mp4"
-VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".3gp")
 PAGE_ONLY = {"api_visibility": "private"}
 JOBS = {"concurrency_id": "jobs", "concurrency_limit": 1, **PAGE_ONLY}  # the one queue
 AT_ONCE = {"queue": False, "show_progress": "hidden", **PAGE_ONLY}
@@ -369,7 +371,7 @@ def serve(options: Namespace, root: Path) -> None:
     enhancer = Enhancer(
         options.weight_dir,
         options.scale_factor,
-        device=choose_device(options.device),
+        device=options.device,
         conv_type=options.conv_type,
     )
     studio = Studio(enhancer, root, round(options.max_megapixels * 1e6), options.max_seconds)
@@ -402,6 +404,30 @@ def serve(options: Namespace, root: Path) -> None:
         page.close(verbose=False)
 
 
+def demo_parser() -> argparse.ArgumentParser:
+    """Options of demo/app.py."""
+    parser = new_parser("A web page that enhances photos, videos and the camera's picture.")
+    parser.add_argument(
+        "--host",
+        default=None,
+        help="address to listen at; left out: $GRADIO_SERVER_NAME, else 127.0.0.1, this machine "
+        "alone; 0.0.0.0 lets others in",
+    )
+    parser.add_argument("--port", type=SIZE, default=7860, help="port to listen at")
+    parser.add_argument(
+        "--share",
+        action="store_true",
+        help="also a public address, through the tunnel of gradio's makers",
+    )
+    add_checkpoint_option(parser)
+    add_network_options(parser, SCALE_FACTOR)
+    add_device_option(parser)
+    parser.add_argument("--max_megapixels", type=RATE, default=50.0, help="refuse larger photos")
+    parser.add_argument("--max_mb", type=RATE, default=100.0, help="refuse larger files")
+    parser.add_argument("--max_seconds", type=RATE, default=60.0, help="refuse longer videos")
+    return parser
+
+
 def main() -> None:
     options = demo_parser().parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
@@ -413,4 +439,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_script(main, CheckpointError)
+    run_script(main, {"device": "try --device cpu"})

@@ -2,14 +2,19 @@
 
     python demo/make_sample.py
 
-The camera model is that of data/make_samples.py, with an exposure that jitters from frame to
+The camera model is evaluation/camera.py, with an exposure that jitters from frame to
 frame; a gain for low light is taken into the exposure cut.
 """
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run from anywhere
+
+from evaluation.camera import FULL_WELL, capture, to_linear
 
 CLIP = Path(__file__).resolve().parent / "Movie" / "sample.mp4"
 WIDTH, HEIGHT, RATE = 448, 252, 24
@@ -18,19 +23,9 @@ PAN = 60  # pixels that the view moves in a scene
 # Photograph, exposure cut, top and left of the view at the start.
 SCENES = (("coffee", 9, 90, 40), ("astronaut", 14, 10, 4))
 JITTER = 0.06  # of the exposure, standard deviation from frame to frame
-FULL_WELL, READ_NOISE = 20_000, 12.0  # electrons
+READ_NOISE = 12.0  # electrons
 SAMPLE_RATE, TONE, LOUDNESS = 44_100, 440.0, 0.1
 CRF = "16"
-
-
-def to_linear(srgb: np.ndarray) -> np.ndarray:
-    """sRGB in [0, 1] -> linear light in [0, 1] (IEC 61966-2-1)."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
-
-
-def to_srgb(linear: np.ndarray) -> np.ndarray:
-    """Linear light in [0, 1] -> sRGB in [0, 1] (IEC 61966-2-1)."""
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
 def views() -> Iterator[np.ndarray]:
@@ -43,9 +38,8 @@ def views() -> Iterator[np.ndarray]:
         for number in range(LENGTH):
             start = left + number * PAN // LENGTH
             electrons = light[top : top + HEIGHT, start : start + WIDTH]
-            electrons = rng.poisson(electrons * (1 + JITTER * rng.standard_normal()))
-            read = electrons + rng.normal(0, READ_NOISE, electrons.shape)
-            yield np.round(to_srgb(np.clip(read / FULL_WELL, 0, 1)) * 255).astype(np.uint8)
+            exposed = electrons * (1 + JITTER * rng.standard_normal())
+            yield capture(exposed, rng, READ_NOISE)
 
 
 def write_sound(container, stream) -> None:

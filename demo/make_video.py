@@ -20,14 +20,36 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anywhere
 
-from encoding import CODECS, Encoding, container_of
-from enhancer import Enhancer
-from hardware import device_word
-from movie import Picture, Reader, open_source, probe
-from option import video_parser
-from photo import IMAGE_SUFFIXES, ImageError, Photo, encode_photo, read_photo
-from utils import UserError, find_files, no_images, run_script, write_whole
-from video import Writer, enhance_video
+import argparse
+
+import av
+
+from option import add_checkpoint_option
+from sgz.command import (
+    AMOUNT,
+    COUNT,
+    add_enhancer_options,
+    enhancer_arguments,
+    new_parser,
+    run_script,
+)
+from sgz.enhancer import Enhancer
+from sgz.errors import UserError
+from sgz.files import find_files, no_images, whole_file, write_whole
+from sgz.image.photo import IMAGE_SUFFIXES, Photo, encode_photo, read_photo
+from sgz.pixels import to_rgb
+from sgz.video.formats import CODECS, Encoding, container_of
+from sgz.video.reader import Picture, Reader, open_source, probe
+from sgz.video.stream import Writer, enhance_video
+
+REMEDIES = {
+    "source": "check --video_path",
+    "target": "choose another --save_path",
+    "codec": "choose another --codec, or a name in .mp4 or .mkv",
+    "pix_fmt": "see --pix_fmt",
+    "encoding": "see --codec, --crf, --preset and --pix_fmt",
+    "device": "try --device cpu",
+}
 
 
 class Report:
@@ -58,16 +80,8 @@ class Report:
 def stream(options: Namespace, encoding: Encoding) -> int:
     """Video to enhanced video; the exit code."""
     picture = probe(options.video_path)
-    enhancer = Enhancer(
-        options.weight_dir,
-        options.scale_factor,
-        options.iterations,
-        options.strength,
-        device_word(options.device),
-        options.conv_type,
-        threads=1,  # decoder and encoder want the other cores
-        auto_exposure=options.auto_exposure,
-    )
+    # One thread: decoder and encoder want the other cores.
+    enhancer = Enhancer(options.weight_dir, threads=1, **enhancer_arguments(options))
     report = Report()
     with new_bar(count_frames(options.video_path)) as bar:
         frames = enhance_video(
@@ -103,7 +117,7 @@ def video_to_frames(options: Namespace) -> int:
         for frame in reader.read_frames("rgb48le" if deep else "rgb24"):
             path = name_of(frames)
             content = encode_photo(Photo(frame.to_ndarray()), path.suffix)
-            write_whole(path, lambda temporary, content=content: temporary.write_bytes(content))
+            write_whole(path, content)
             frames += 1
             bar.update()
     old = frames
@@ -115,8 +129,6 @@ def video_to_frames(options: Namespace) -> int:
 
 def frames_to_video(options: Namespace, encoding: Encoding) -> int:
     """Images to a video with the timing and the colour tags of --video_path; the exit code."""
-    import av
-
     folder = options.image_folder
     paths = sorted(find_files(folder, IMAGE_SUFFIXES), key=natural_order) if folder.exists() else []
     if not paths:
@@ -125,24 +137,22 @@ def frames_to_video(options: Namespace, encoding: Encoding) -> int:
     first = read_photo(paths[0]).pixels
     picture, times = timing_of_frames(options, len(paths), first)
 
-    def write(temporary: Path) -> None:
-        with Writer(temporary, container_name, picture, encoding) as writer:
-            for path, time in zip(tqdm(paths, unit="frame"), times, strict=True):
-                pixels = read_photo(path).pixels
-                if pixels.shape[:2] != first.shape[:2]:
-                    raise UserError(
-                        f"{path} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
-                        f"{first.shape[1]}x{first.shape[0]}; make them alike"
-                    )
-                if pixels.ndim == 2:
-                    pixels = np.repeat(pixels[..., None], 3, axis=2)
-                kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
-                frame.pts, frame.time_base = time, picture.time_base
-                writer.write_frame(frame)
-            writer.finish()
-
-    write_whole(options.save_path, write)
+    with (
+        whole_file(options.save_path) as temporary,
+        Writer(temporary, container_name, picture, encoding) as writer,
+    ):
+        for path, time in zip(tqdm(paths, unit="frame"), times, strict=True):
+            pixels = to_rgb(read_photo(path).pixels)
+            if pixels.shape[:2] != first.shape[:2]:
+                raise UserError(
+                    f"{path} is {pixels.shape[1]}x{pixels.shape[0]}, the first frame is "
+                    f"{first.shape[1]}x{first.shape[0]}; make them alike"
+                )
+            kind = "rgb24" if pixels.dtype == np.uint8 else "rgb48le"
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), kind)
+            frame.pts, frame.time_base = time, picture.time_base
+            writer.write_frame(frame)
+        writer.finish()
     return Report().close(f"wrote {len(paths)} frames into {options.save_path}")
 
 
@@ -217,6 +227,77 @@ def new_bar(total: int | None) -> tqdm:
     return tqdm(total=total, unit="frame", smoothing=0.1)
 
 
+def video_parser() -> argparse.ArgumentParser:
+    """Options of demo/make_video.py."""
+    parser = new_parser("Enhance a video, or go from a video to frames (V2I) and back (I2V).")
+    parser.add_argument(
+        "--video_path",
+        type=Path,
+        default=Path("demo/Movie/sample.mp4"),
+        help="the low-light video; for I2V, whose timing and colour tags the frames get",
+    )
+    parser.add_argument(
+        "--image_lowlight_folder",
+        type=Path,
+        default=Path("data/test_data/Frames"),
+        help="V2I: where the low-light frames go, as %%06d.png, or a pattern like Frames/%%d.jpg",
+    )
+    parser.add_argument(
+        "--image_folder",
+        type=Path,
+        default=Path("data/test_output/Frames"),
+        help="I2V: the enhanced frames, in natural order",
+    )
+    parser.add_argument(
+        "--save_path", type=Path, default=Path("demo/Movie/Res.mp4"), help="the enhanced video"
+    )
+    parser.add_argument(
+        "--choice",
+        choices=("V2I", "I2V"),
+        default=None,
+        help="video to images, or images to video; left out, the video is enhanced as it streams",
+    )
+    add_checkpoint_option(parser)
+    add_enhancer_options(parser)
+    parser.add_argument(
+        "--smoothing",
+        type=AMOUNT,
+        default=0.5,
+        help="seconds each way over which a frame's factor map is averaged, against flicker; "
+        "0 turns it off",
+    )
+    parser.add_argument(
+        "--codec", choices=("h264", "hevc", "vp9", "av1"), default="h264", help="of the output"
+    )
+    parser.add_argument(
+        "--crf",
+        type=COUNT,
+        default=None,
+        help="quality, lower is better; left out: 17 h264, 19 hevc, 24 vp9, 23 av1",
+    )
+    parser.add_argument(
+        "--preset",
+        default=None,
+        help="speed of the encoder: ultrafast … veryslow for h264 (veryfast) and hevc (fast), "
+        "0 … 8 for vp9 (5), 0 … 13 for av1 (8)",
+    )
+    parser.add_argument(
+        "--pix_fmt",
+        default=None,
+        help="pixel format of the output, such as yuv420p, which all browsers play; left out, as "
+        "near to the source's as the codec has",
+    )
+    parser.add_argument(
+        "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
+    )
+    parser.add_argument(
+        "--keep_partial",
+        action="store_true",
+        help="when interrupted, keep what is done as a shorter video that plays",
+    )
+    return parser
+
+
 def main() -> int:
     options = video_parser().parse_args()
     encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt)
@@ -231,4 +312,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run_script(main, "model.CheckpointError", ImageError)
+    run_script(main, REMEDIES)

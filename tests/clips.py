@@ -9,7 +9,7 @@ import av
 import numpy as np
 import torch
 
-import model
+from sgz import model
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-import model
-from model import EnhanceNet
+from sgz import model
+from sgz.model import EnhanceNet
 
 ROOT = Path(__file__).parents[1]
 # Runs a script once for each list of arguments: the start-up, seconds of imports, is shared.
@@ -143,6 +143,6 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def batch_of_four(photos, tmp_path_factory):
     """A finished run on them, four images a step."""
-    from training import train  # only here: most tests do without what it imports
+    from train_runs import train  # only here: most tests do without what it imports
 
     return train(photos, tmp_path_factory.mktemp("four"), "--train_batch_size", "4")

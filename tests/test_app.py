@@ -17,11 +17,11 @@ from app_server import ROOT, Server, Visitor, free_port, until
 from pictures import CAMERA, bomb, chunk, deep_png, exif, icc, png, saved, scene
 from PIL import Image
 
-import sessions
-from enhancer import Enhancer
-from option import demo_parser
-from photo import read_photo
-from utils import UserError
+from demo.app import demo_parser
+from demo.server import sessions
+from sgz.enhancer import Enhancer
+from sgz.errors import UserError
+from sgz.image.photo import read_photo
 
 MAX_MB, MAX_MEGAPIXELS, MAX_SECONDS = 3, 4, 6
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -17,9 +17,9 @@ from browsing import launched
 from pictures import bomb, png, saved, scene, turned
 from PIL import Image, ImageCms
 
-from enhancer import Enhancer
-from graph import network_to_onnx
-from model import load_model
+from sgz.enhancer import Enhancer
+from sgz.model import load_model
+from sgz.onnx_graph import network_to_onnx
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "demo/browser"

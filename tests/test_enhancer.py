@@ -11,10 +11,11 @@ import pytest
 import torch
 from pictures import scene
 
-import enhancer as enhancing
-import model
-from enhancer import DevicePath, Enhancer
-from photo import Photo, encode_photo
+from sgz import device as device_path
+from sgz import model, processor
+from sgz.device import DevicePath
+from sgz.enhancer import Enhancer
+from sgz.image.photo import Photo, encode_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[1]
@@ -45,7 +46,7 @@ def enhancer(weight):
 def on_device(request, weight):
     """An enhancer on the path of GPUs, which also runs on the CPU."""
     enhancer = Enhancer(weight, device="cpu")
-    enhancer.path = DevicePath(model.load_model(weight), torch.device(request.param))
+    enhancer.path = DevicePath(weight, "dsc", request.param)
     return enhancer
 
 
@@ -99,12 +100,11 @@ def test_other_architectures(kind, weights, plainly):
 @pytest.mark.parametrize("scale", [1, 2, 5])
 @pytest.mark.parametrize("path", ["cpu", "device"])
 def test_tiles_have_no_seams(path, scale, kind, weights, plainly, monkeypatch):
-    monkeypatch.setattr(enhancing, "TILE", 40)
-    monkeypatch.setattr(enhancing, "DEVICE_TILE", 40)
+    monkeypatch.setattr(processor, "TILE", 40)
+    monkeypatch.setattr(device_path, "TILE", 40)
     enhancer = Enhancer(weights[kind], scale, device="cpu", conv_type=kind)
     if path == "device":
-        net = model.load_model(weights[kind], scale, kind)
-        enhancer.path = DevicePath(net, torch.device("cpu"))
+        enhancer.path = DevicePath(weights[kind], kind, "cpu")
     for size in ((93, 131), (41 * scale, 40 * scale + 1), (7, 90)):
         image = picture(*size, np.uint8)
         assert difference(enhancer(image), plainly(image, scale, kind=kind)) <= 1
@@ -183,21 +183,21 @@ def test_what_is_no_image_is_refused(image, reason, enhancer):
         enhancer.factor(image)
 
 
-def test_a_network_is_remembered_until_its_checkpoint_changes(weights, tmp_path, monkeypatch):
+def test_a_network_is_cached_until_its_checkpoint_changes(weights, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     checkpoint = tmp_path / "net.pth"
     checkpoint.write_bytes(weights["dsc"].read_bytes())
     image = scene(40, 50)
     first = Enhancer(checkpoint, device="cpu")(image)
-    (remembered,) = (tmp_path / ".cache/sgz").iterdir()
+    (stored,) = (tmp_path / ".cache/sgz").iterdir()
     monkeypatch.setattr(model, "load_model", None)  # not asked again
     np.testing.assert_array_equal(Enhancer(checkpoint, device="cpu")(image), first)
     monkeypatch.undo()
     monkeypatch.setenv("HOME", str(tmp_path))
 
-    content = bytearray(remembered.read_bytes())
+    content = bytearray(stored.read_bytes())
     content[len(content) // 2] ^= 1  # a disk's fault
-    remembered.write_bytes(content)
+    stored.write_bytes(content)
     np.testing.assert_array_equal(Enhancer(checkpoint, device="cpu")(image), first)
 
     state = torch.load(checkpoint, weights_only=True)
@@ -226,8 +226,8 @@ def test_many_threads_share_one_enhancer(enhancer):
 MEASURE = """
 import json, resource, sys
 import numpy as np
-from enhancer import Enhancer
-from photo import encode_photo, read_photo
+from sgz.enhancer import Enhancer
+from sgz.image.photo import encode_photo, read_photo
 weight, scale, what, large, *files = sys.argv[1:]
 scale, large = int(scale), int(large)
 enhancer = Enhancer(weight, scale, device="cpu", threads=2)

@@ -17,9 +17,10 @@ import torch
 from conftest import seeded_net
 
 import export
-from graph import method_to_onnx
-from model import CheckpointError, EnhanceNet, load_model
-from utils import run_script
+from sgz.command import run_script
+from sgz.errors import CheckpointError
+from sgz.model import EnhanceNet, load_model
+from sgz.onnx_graph import method_to_onnx
 
 ROOT = Path(__file__).parents[1]
 WAYS = {
@@ -38,7 +39,7 @@ def run_export(monkeypatch, capsys, one_thread):
         monkeypatch.setattr(sys, "argv", ["export.py", *map(str, arguments)])
         with warnings.catch_warnings(), pytest.raises(SystemExit) as leaving:
             warnings.simplefilter("error")
-            run_script(export.main, CheckpointError)
+            run_script(export.main)
         return leaving.value.code, *capsys.readouterr()
 
     return run
@@ -110,7 +111,7 @@ def test_onnx_of_every_network(kind, scale, iterations):
     ("arguments", "says"),
     [
         (["--weight_dir", "missing.pth"], "no checkpoint at missing.pth"),
-        (["--conv_type", "tc"], "it fits --conv_type dsc"),
+        (["--conv_type", "tc"], "it fits conv_type dsc"),
         (["--save_path", "{tmp}/sgz.pt"], "--format onnx writes .onnx files"),
         (["--format", "torch_export", "--save_path", "{tmp}/sgz.pt"], "writes .pt2 files"),
         (["--format", "torchscript", "--input", "uint8_nhwc"], "is for --format onnx"),

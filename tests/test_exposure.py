@@ -7,11 +7,12 @@ import pytest
 import torch
 from pictures import png, scene, write_all
 
-import curve
-import model
-from enhancer import DevicePath, Enhancer
-from exposure import fit_strength
-from photo import read_photo
+from sgz import model
+from sgz.device import DevicePath
+from sgz.enhancer import Enhancer
+from sgz.image.photo import read_photo
+from sgz.kernels import rgb
+from sgz.look.exposure import fit_strength
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = Path(__file__).parents[1] / "weight/Epoch99.pth"
@@ -81,7 +82,7 @@ def test_enhancer_gives_the_map_that_strength(channels, dtype, scale):
     auto = Enhancer(WEIGHTS, scale, device="cpu", auto_exposure=True)
     factor = plain.factor(image)
     stack = image if channels == 3 else image[..., None]
-    strength = fit_strength(curve.shrink(stack, scale), factor)
+    strength = fit_strength(rgb.shrink(stack, scale), factor)
     assert abs(strength - 1) > 0.05
     expected = plain.apply(image, factor, strength)
     found = auto(image)
@@ -89,7 +90,7 @@ def test_enhancer_gives_the_map_that_strength(channels, dtype, scale):
     np.testing.assert_array_equal(auto.apply(image, auto.factor(image)), found)
     rounding = 1e-6 if dtype == np.float32 else 1  # gray's map is averaged before or after
     assert np.abs(found.astype(float) - expected).max() <= rounding
-    auto.path = DevicePath(model.load_model(WEIGHTS, scale), torch.device("cpu"))
+    auto.path = DevicePath(WEIGHTS, "dsc", "cpu")
     level = {np.uint8: 1, np.uint16: 8, np.float32: 1e-4}[dtype]
     assert np.abs(auto(image).astype(float) - expected).max() <= level
 

@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from golden import wave
+
 from loss import (
     ZeroReferenceLoss,
     colour_loss,

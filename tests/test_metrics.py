@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import metrics
+from evaluation import metrics
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import ndimage, optimize, signal
 from scipy.special import gamma
 
-import naturalness
+from evaluation import naturalness
 
 SHARED = Path(__file__).parents[2] / "shared"
 needs_brisque = pytest.mark.skipif(
@@ -170,8 +170,8 @@ def test_niqe_of_dicm_is_within_a_percent_of_the_reference():
         pytest.skip("../shared/data/dicm or ../shared/weights is absent")
     import torch
 
-    from model import load_model
-    from photo import read_photo
+    from sgz.image.photo import read_photo
+    from sgz.model import load_model
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # on a busy machine two threads wait for each other

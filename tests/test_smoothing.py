@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from clips import ROOT, save_weights
 
-import curve
-import metrics
-from enhancer import Enhancer
-from smoothing import HELD, FactorSmoother
+from evaluation import metrics
+from sgz.enhancer import Enhancer
+from sgz.kernels import rgb
+from sgz.video.smoothing import HELD, FactorSmoother
 
 RATE = 24
 
@@ -50,7 +50,7 @@ def shrink(frame, scale=12):
     def read(rows, columns):
         return frame[rows[:, None], columns].astype(np.float32) / 255
 
-    return curve.read_cells(read, frame.shape[:2], scale)
+    return rgb.read_cells(read, frame.shape[:2], scale)
 
 
 def smoothed(network, smalls, times, seconds):

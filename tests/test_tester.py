@@ -19,7 +19,7 @@ from pictures import (
 )
 from PIL import Image
 
-from photo import read_photo
+from sgz.image.photo import read_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

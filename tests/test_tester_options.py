@@ -8,7 +8,7 @@ import torch
 from pictures import deep_png, files_under, png, scene, write_all
 from PIL import Image
 
-from photo import read_photo
+from sgz.image.photo import read_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 FORMATS = ("jpg", "png", "tif", "webp", "bmp", "avif")
@@ -130,7 +130,7 @@ def mistakes(folder, weight, weights):
         "empty file": ([*start, folder / "file"], 1, "file is no checkpoint"),
         "foreign": ([*start, folder / "foreign.pth"], 1, "of another architecture"),
         "pickled": ([*start, folder / "pickled.pth"], 1, "no checkpoint that torch can read"),
-        "other kind": ([*start, weights["tc"]], 1, "it fits --conv_type tc"),
+        "other kind": ([*start, weights["tc"]], 1, "it fits conv_type tc"),
         "output a file": ([*photos, *good, "--test_dir", folder / "file"], 1, "cannot write into"),
         "output below a file": (
             [*photos, *good, "--test_dir", folder / "file/x"], 1, "cannot write into",

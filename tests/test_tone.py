@@ -5,12 +5,12 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-
 from golden import wave
+
 from loss import ZeroReferenceLoss
-from model import apply_curve
 from option import train_options
-from tone import Tone, lightness_of, target_lightness, tone_loss
+from sgz.model import apply_curve
+from training.tone import Tone, lightness_of, target_lightness, tone_loss
 
 
 def plainly(image: np.ndarray, tone: Tone) -> np.ndarray:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from train_runs import ROOT, arguments, weights
 
-from model import CheckpointError, EnhanceNet
 from option import train_parser
-from train import DivergedRun, Trainer
-from training import ROOT, arguments, weights
-from utils import UserError
+from sgz.errors import CheckpointError, UserError
+from sgz.model import EnhanceNet
+from train import Trainer
+from training.step import TrainingDiverged
 
 
 @pytest.fixture(scope="module")
@@ -238,7 +239,7 @@ def test_defaults_are_the_released_codes():
 
 def test_a_loss_that_is_no_number_stops_with_its_parts_and_keeps_the_snapshot(photos, tmp_path):
     extra = ["--lr", "1e30", "--snapshot_iter", "1"]
-    with pytest.raises(DivergedRun, match=r"step 1: total nan, tv .*last snapshot is kept"):
+    with pytest.raises(TrainingDiverged, match=r"step 1: total nan, tv .*last snapshot is kept"):
         train(photos, tmp_path, *extra)
     assert all(v.isfinite().all() for v in weights(tmp_path / "Epoch0.pth").values())
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from train_runs import ROOT, arguments, difference, rows, train, wait_for, weights
 
 from dataloader import LowLightImages
 from option import train_options
+from sgz.errors import UserError
 from train import Trainer
-from training import ROOT, arguments, difference, rows, train, wait_for, weights
-from utils import UserError
 
 KILLED = """
 import os, random, signal, sys, time
@@ -23,7 +23,7 @@ from pathlib import Path
 import accelerate, cv2, torch, PIL.Image
 from train import Trainer
 from option import train_options
-from model import load_model
+from sgz.model import load_model
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 arguments = sys.argv[2:]
@@ -53,7 +53,7 @@ for attempt in range(int(os.environ["KILLS"])):
 def test_no_room_for_the_cache_is_a_sentence(photos, tmp_path):
     (tmp_path / "file").write_text("no folder")
     extra = ["--cache_gb", "0", "--cache_dir", str(tmp_path / "file")]
-    with pytest.raises(UserError, match=r"do not fit in --cache_gb, and .*file cannot be written"):
+    with pytest.raises(UserError, match=r"do not fit in memory, and .*file cannot be written"):
         train(photos, tmp_path / "run", *extra)
 
 

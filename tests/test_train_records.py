@@ -17,12 +17,12 @@ import pytest
 import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from train_runs import ROOT, arguments, rows, train
 
 from dataloader import LowLightImages
-from model import load_model
 from option import train_options
+from sgz.model import load_model
 from train import Trainer
-from training import ROOT, arguments, rows, train
 
 
 def test_the_log_has_a_line_a_display_step_and_none_twice_after_a_kill(photos, tmp_path):

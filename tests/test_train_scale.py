@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from train_runs import ROOT, arguments, difference, rows, train, wait_for, weights
 
 from dataloader import LowLightImages, batches_of, plan_epoch
 from option import train_options
+from sgz.errors import UserError
 from train import Trainer
-from training import ROOT, arguments, difference, rows, train, wait_for, weights
-from utils import UserError
 
 
 def launch(count, *script_arguments):

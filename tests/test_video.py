@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from clips import decode_all, frame_times, make_clip, packets_of, save_weights, view
 
-from encoding import Encoding
-from enhancer import Enhancer
-from video import enhance_video
+from sgz.enhancer import Enhancer
+from sgz.video.formats import Encoding
+from sgz.video.stream import enhance_video
 
 TURN = [0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30]  # a quarter turn
 
@@ -145,7 +145,7 @@ def test_ten_bits_stay_ten_bits(enhancer, tmp_path):
     enhance(enhancer, source, tmp_path / "b.mp4", notes=notes)
     with av.open(str(tmp_path / "b.mp4")) as after:
         assert after.streams.video[0].codec_context.pix_fmt == "yuv420p10le"
-    assert any("--pix_fmt yuv420p" in note for note in notes)
+    assert any("the pixel format yuv420p plays" in note for note in notes)
     enhance(enhancer, source, tmp_path / "c.mp4", "h264", None, None, "yuv420p", notes=notes)
     with av.open(str(tmp_path / "c.mp4")) as after:
         assert after.streams.video[0].codec_context.pix_fmt == "yuv420p"

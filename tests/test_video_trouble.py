@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from clips import ROOT, decode_all, make_clip, make_video, save_weights
 
-from encoding import Encoding
-from enhancer import Enhancer
-from utils import UserError
-from video import enhance_video
+from sgz.enhancer import Enhancer
+from sgz.errors import UserError
+from sgz.video.formats import Encoding
+from sgz.video.stream import enhance_video
 
 
 @pytest.fixture(scope="module")
@@ -165,9 +165,9 @@ def test_outputs_that_cannot_be(weights, tmp_path):
 
 def test_settings_that_the_encoder_refuses(enhancer, weights, tmp_path):
     source, target = make_clip(tmp_path / "a.mp4", 5), tmp_path / "out.mp4"
-    with pytest.raises(UserError, match="--preset"):
+    with pytest.raises(UserError, match="libx264 refuses"):
         enhance_video(enhancer, source, target, Encoding(preset="fastest"))
-    with pytest.raises(UserError, match="--pix_fmt green"):
+    with pytest.raises(UserError, match="no such pixel format: green"):
         enhance_video(enhancer, source, target, Encoding(pix_fmt="green"))
     done = make_video("--video_path", source, "--save_path", target, "--crf", 90)
     assert done.returncode == 1 and is_sentence(done.stderr) and "--crf" in done.stderr

@@ -18,8 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run from anywhere
 
-from option import browser_parser
-from utils import UserError, run_script, write_whole
+import argparse
+
+from option import add_checkpoint_option
+from sgz.command import new_parser, run_script
+from sgz.errors import UserError
+from sgz.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "onnxruntime-web@1.30.0"
@@ -85,24 +89,31 @@ def fetch_vendor(vendor: Path) -> None:
             content = tar.extractfile(member).read()
             if digest(content) != expected:
                 raise UserError(f"{PACKAGE} came with another {member} than was tested; not used")
-            write_whole(vendor / name, lambda path, content=content: path.write_bytes(content))
+            write_whole(vendor / name, content)
 
 
 def write_network(weight: Path, target: Path) -> None:
     """Write a checkpoint's network as ONNX.
 
     Raises:
-        UserError: the checkpoint cannot be used.
+        CheckpointError: the checkpoint cannot be used.
     """
-    from graph import network_to_onnx
-    from model import CheckpointError, load_model
+    from sgz.model import load_model
+    from sgz.onnx_graph import network_to_onnx
 
-    try:
-        content = network_to_onnx(load_model(weight))
-    except CheckpointError as error:
-        raise UserError(str(error)) from error
-    write_whole(target, lambda path: path.write_bytes(content))
+    content = network_to_onnx(load_model(weight))
+    write_whole(target, content)
     print(f"{target}: {len(content) / 1000:.1f} kB, from {weight}")
+
+
+def browser_parser() -> argparse.ArgumentParser:
+    """Options of demo/browser/prepare.py."""
+    parser = new_parser("Fetch what the browser's page runs on, and write the network beside it.")
+    add_checkpoint_option(parser)
+    parser.add_argument(
+        "--page_dir", type=Path, default=Path("demo/browser"), help="the folder with the page"
+    )
+    return parser
 
 
 def main() -> None:
@@ -113,7 +124,7 @@ def main() -> None:
     else:
         fetch_vendor(vendor)
         print(f"{vendor}: {PACKAGE}")
-    write_whole(vendor / "sample.png", lambda path: shutil.copyfile(SAMPLE, path))
+    write_whole(vendor / "sample.png", SAMPLE.read_bytes())
     write_network(options.weight_dir, options.page_dir / "sgz.onnx")
     print(f"look at it: python -m http.server -d {options.page_dir}")
 

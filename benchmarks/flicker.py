@@ -1,0 +1,127 @@
+"""Measure flicker with and without smoothing: the README's table, and docs/video_luma.png.
+
+python benchmarks/flicker.py
+python benchmarks/flicker.py ../shared/data/video/dim_room.mp4
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run from anywhere
+
+RATE = 24  # frames per second of the made scenes
+SMOOTHINGS = {0.0: "each frame alone", 0.5: "smoothing 0.5 s", np.inf: "one map for the whole clip"}
+Clip = tuple[list[np.ndarray], list[float]]  # frames [H, W, 3] uint8, their times in seconds
+
+
+def still(exposures: np.ndarray) -> Clip:
+    """scikit-image's cat, exposed in turn by each of these shares; shot and read noise."""
+    from skimage import data
+
+    rng = np.random.default_rng(0)
+    light = (data.chelsea()[20:260, 40:400] / 255.0) ** 2.2 * 20_000
+    frames = []
+    for exposure in exposures:
+        read = rng.poisson(light * exposure) + rng.normal(0, 8, light.shape)
+        frames.append(np.round(255 * np.clip(read / 20_000, 0, 1) ** (1 / 2.2)).astype(np.uint8))
+    return frames, [number / RATE for number in range(len(frames))]
+
+
+def read_clip(path: Path) -> Clip:
+    import av
+
+    frames, times = [], []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            frames.append(frame.to_ndarray(format="rgb24"))
+            times.append(frame.time)
+    return frames, times
+
+
+def find_maps(enhancer, clip: Clip, seconds: float) -> list[np.ndarray]:
+    """Each frame's factor map as the video's stream finds it; infinity is the mean of all."""
+    from sgz.kernels import rgb
+    from sgz.video.smoothing import FactorSmoother
+
+    smoother = FactorSmoother(enhancer.factor_of_small, 0 if seconds == np.inf else seconds)
+    maps = []
+    for frame, time in zip(*clip, strict=True):
+
+        def read(rows, columns, frame=frame):
+            return frame[rows[:, None], columns].astype(np.float32) / 255
+
+        small = rgb.read_cells(read, frame.shape[:2], enhancer.scale_factor)
+        maps += [factor for _, factor in smoother.add(frame, small, time)]
+    maps += [factor for _, factor in smoother.finish()]
+    return [np.mean(maps, axis=0)] * len(maps) if seconds == np.inf else maps
+
+
+def enhanced(enhancer, clip: Clip, maps: list[np.ndarray]) -> Iterator[tuple]:
+    """Pairs (input, output)."""
+    for frame, factor in zip(clip[0], maps, strict=True):
+        yield frame, enhancer.apply(frame, factor)
+
+
+def measure(enhancer, clip: Clip) -> tuple[dict, dict]:
+    """By smoothing: mean luma of each frame; and added flicker (luma, warped, frame to frame)."""
+    from evaluation import metrics
+
+    lumas, scores = {}, {}
+    for seconds in reversed(SMOOTHINGS):
+        maps = find_maps(enhancer, clip, seconds)
+        outputs = (output for _, output in enhanced(enhancer, clip, maps))
+        lumas[seconds] = np.array([metrics.mean_luma(output) for output in outputs])
+        scores[seconds] = (
+            metrics.luma_flicker(enhanced(enhancer, clip, maps)).added,
+            metrics.warped_error(enhanced(enhancer, clip, maps)).added,
+            float(np.std(np.diff(lumas[seconds] - lumas[np.inf]))),
+        )
+    return lumas, scores
+
+
+def draw(results: dict, clips: dict, path: Path) -> None:
+    """One plot of mean luma over time for each clip."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, rows = pyplot.subplots(len(clips), figsize=(8, 2.6 * len(clips)), squeeze=False)
+    for axes, (name, lumas) in zip(rows[:, 0], results.items(), strict=True):
+        for (seconds, label), style in zip(SMOOTHINGS.items(), ("-", "-", ":"), strict=True):
+            axes.plot(clips[name][1], lumas[seconds], style, label=label, linewidth=1.2)
+        axes.set(title=name, ylabel="mean luma")
+    rows[0, 0].legend(fontsize="small")
+    rows[-1, 0].set_xlabel("seconds")
+    figure.tight_layout()
+    figure.savefig(path, dpi=100)
+
+
+def main() -> None:
+    from sgz.enhancer import Enhancer
+
+    rng = np.random.default_rng(1)
+    step = np.interp(np.arange(72), (23, 26), (1, 0.7)) * (1 + 0.03 * rng.standard_normal(72))
+    clips = {
+        "static scene, exposure jitter of 10 %": still((1 + 0.1 * rng.standard_normal(60)) / 20),
+        "static scene, exposure steps by 30 %, jitter of 3 %": still(step / 12),
+    }
+    clips |= {Path(name).name: read_clip(Path(name)) for name in sys.argv[1:]}
+    enhancer = Enhancer(ROOT / "weight/Epoch99.pth")
+    print("| added flicker: | luma | | warped | | frame to frame | |")
+    print("|---|---:|---:|---:|---:|---:|---:|\n| smoothing | 0 | 0.5 s | 0 | 0.5 s | 0 | 0.5 s |")
+    results = {}
+    for name, clip in clips.items():
+        results[name], scores = measure(enhancer, clip)
+        cells = zip(*(scores[seconds] for seconds in (0.0, 0.5)), (3, 5, 3), strict=True)
+        line = " | ".join(f"{one:.{n}f} | {other:.{n}f}" for one, other, n in cells)
+        print(f"| {name} | {line} |", flush=True)
+    draw(results, clips, ROOT / "docs/video_luma.png")
+
+
+if __name__ == "__main__":
+    main()

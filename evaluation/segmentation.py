@@ -1,0 +1,121 @@
+"""Does enhancement help a frozen segmentation network? Label maps, networks, confusion matrices."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from evaluation import metrics
+from evaluation.matching import REFERENCE, read_rgb
+from sgz.errors import ImageError, UserError
+from sgz.machine import choose_device
+
+
+def count_classes(
+    paths: dict[str, Path],
+    num_classes: int,
+    ignore_index: int | None,
+    segment: Callable[[np.ndarray], np.ndarray] | None,
+) -> dict[str, np.ndarray]:
+    """The confusion matrices of one image by method.
+
+    Args:
+        paths: by role: REFERENCE is the label map, every other an image for `segment`, or a label
+            map of predictions where that is None.
+
+    Raises:
+        ImageError: a file is damaged, sizes differ, or a class number is out of range.
+    """
+    label = read_labels(paths[REFERENCE])
+    counts = {}
+    for role, path in paths.items():
+        if role == REFERENCE:
+            continue
+        try:
+            prediction = segment(read_rgb(path, set())) if segment else read_labels(path)
+            counts[role] = metrics.confusion(prediction, label, num_classes, ignore_index)
+        except ValueError as error:
+            raise ImageError(f"{path}: {error}") from error
+    return counts
+
+
+def read_labels(path: Path) -> np.ndarray:
+    """A label map from a PNG: [H, W] class numbers; a palette is not looked up.
+
+    Raises:
+        ImageError: it cannot be decoded or holds colours.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B"):
+                raise ImageError(
+                    f"a label map holds class numbers in one channel, this is {image.mode}"
+                )
+            return np.asarray(image).astype(np.int64)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise ImageError(f"damaged or no image ({error}); replace or remove it") from error
+
+
+def load_segmenter(
+    path: Path, normalise: str, device: str = "auto"
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A frozen segmentation network as a function from [H, W, 3] uint8 RGB to classes [H, W].
+
+    The network takes float32 RGB [1, 3, H, W], in [0, 1] or normalised as ImageNet's, and gives
+    logits [1, classes, h, w], which are enlarged to the image, or class numbers [1, H, W].
+
+    Raises:
+        UserError: the file cannot be loaded.
+    """
+    run = load_onnx(path) if path.suffix == ".onnx" else load_torchscript(path, device)
+    mean, deviation = (0.0, 1.0)
+    if normalise == "imagenet":
+        mean, deviation = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))
+
+    def segment(image: np.ndarray) -> np.ndarray:
+        values = (np.float32(image) / 255 - mean) / deviation
+        try:
+            output = run(np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32))[0]
+        except Exception as error:  # whatever the runtime raises for a shape it does not take
+            raise ImageError(f"{path.name} does not take this image ({error})") from error
+        if output.ndim == 2:
+            return output.astype(np.int64)
+        import cv2
+
+        logits = np.ascontiguousarray(output.transpose(1, 2, 0))
+        return cv2.resize(logits, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).argmax(2)
+
+    return segment
+
+
+def load_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Run an ONNX file with onnxruntime."""
+    try:
+        from sgz.onnx_graph import open_session
+
+        session = open_session(path)
+    except Exception as error:
+        raise UserError(f"{path} cannot be loaded as an ONNX network ({error})") from error
+    name = session.get_inputs()[0].name
+    return lambda batch: session.run(None, {name: batch})[0]
+
+
+def load_torchscript(path: Path, device: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Run a TorchScript file."""
+    import torch
+
+    place = choose_device(device)
+    try:
+        network = torch.jit.load(path, map_location=place).eval()
+    except Exception as error:
+        raise UserError(f"{path} cannot be loaded as a TorchScript network ({error})") from error
+
+    def run(batch: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return network(torch.from_numpy(batch).to(place)).cpu().numpy()
+
+    return run

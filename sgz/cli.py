@@ -1,0 +1,178 @@
+"""The command sgz: brighten a photograph, a folder or a video.
+
+    sgz photo.jpg
+    sgz data/test_data/samples out
+    sgz clip.mp4 bright.mp4
+
+What is heavy is imported once it is known to be needed: `sgz --help` answers at once.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from sgz import __version__
+from sgz.command import RATE, add_enhancer_options, enhancer_arguments, new_parser, run_script
+from sgz.errors import UserError
+from sgz.files import VIDEO_SUFFIXES, find_files, no_images
+
+REMEDIES = {
+    "target": "choose another OUT",
+    "max_pixels": "raise it with --max_megapixels",
+    "suffix": "choose an OUT that ends in .png",
+    "codec": "choose an OUT that ends in .mkv",
+    "pix_fmt": "choose an OUT that ends in .mkv",
+    "encoding": "choose an OUT that ends in .mkv",
+    "device": "try --device cpu",
+}
+
+
+def cli_parser() -> argparse.ArgumentParser:
+    """Options of sgz."""
+    parser = new_parser("Brighten a photograph, a folder of them, or a video.", prog="sgz")
+    parser.add_argument("source", metavar="IN", type=Path, help="a photograph, folder or video")
+    parser.add_argument(
+        "target",
+        metavar="OUT",
+        type=Path,
+        nargs="?",
+        help="where the result goes; left out: beside IN, as NAME-bright",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="write over files that are there")
+    parser.add_argument(
+        "--skip_existing", action="store_true", help="leave out what is there: go on with a folder"
+    )
+    parser.add_argument("--weights", type=Path, help="a checkpoint in place of the packaged one")
+    add_enhancer_options(parser)
+    parser.add_argument(
+        "--max_megapixels", type=RATE, default=300.0, help="refuse larger photographs"
+    )
+    parser.add_argument("--version", action="version", version=f"sgz {__version__}")
+    return parser
+
+
+def main() -> int:
+    options = cli_parser().parse_args()
+    source = options.source
+    if source.is_dir():
+        return brighten_folder(options)
+    if source.suffix.lower() in VIDEO_SUFFIXES:
+        return brighten_video(options, source, target_file(options, source, video=True))
+    return brighten_photo(options, source, target_file(options, source))
+
+
+def target_file(options: argparse.Namespace, source: Path, video: bool = False) -> Path:
+    """Where one file's result goes.
+
+    Raises:
+        UserError: there is a file of that name, and nobody said --overwrite.
+    """
+    from sgz.image.photo import output_name  # late, as all below: see the module's docstring
+
+    name = source.with_suffix(".mp4") if video else output_name(source)
+    if video and source.suffix.lower() in (".mkv", ".mov", ".webm", ".ts", ".m4v"):
+        name = source
+    target = options.target or name.with_stem(f"{source.stem}-bright")
+    if target.is_dir():
+        target = target / name.name
+    if not source.exists():
+        raise no_images(source)
+    if target.exists() and target.samefile(source):
+        raise UserError(f"{target} is the input itself", "target")
+    if target.exists() and not options.overwrite:
+        raise UserError(f"{target} is there already; add --overwrite, or choose another OUT")
+    return target
+
+
+def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> int:
+    """One photograph; the exit code."""
+    from sgz.enhancer import Enhancer
+    from sgz.errors import ImageError
+    from sgz.folder import enhance_file
+    from sgz.image.photo import FORMAT_OF_SUFFIX
+
+    if target.suffix.lower() not in FORMAT_OF_SUFFIX:
+        raise UserError(f"cannot write a photograph of type {target.suffix or '(none)'}", "suffix")
+    enhancer = Enhancer(options.weights, **enhancer_arguments(options))
+    try:
+        photo = enhance_file(enhancer, source, target, round(options.max_megapixels * 1e6))
+    except ImageError as error:
+        raise UserError(f"{source}: {error}", error.argument) from error
+    print(target)
+    if photo.frames > 1:
+        print("of several frames or pages, the first was taken", file=sys.stderr)
+    return 0
+
+
+def brighten_folder(options: argparse.Namespace) -> int:
+    """The photographs under a folder, then its videos; the exit code."""
+    from sgz.enhancer import Enhancer
+    from sgz.folder import FolderEnhancer
+
+    source = options.source
+    target = options.target or source.with_name(f"{source.resolve().name}-bright")
+    allowed = options.overwrite or options.skip_existing
+    if not allowed and target.is_dir() and any(target.iterdir()):
+        raise UserError(
+            f"{target} is not empty; add --overwrite or --skip_existing, or choose another OUT"
+        )
+    enhancer = Enhancer(options.weights, threads=1, **enhancer_arguments(options))
+    folder = FolderEnhancer(
+        enhancer,
+        source,
+        target,
+        skip_existing=options.skip_existing,
+        max_pixels=round(options.max_megapixels * 1e6),
+    )
+    try:
+        report = folder.run()
+    except KeyboardInterrupt:
+        print(
+            f"\n{folder.report.written} images are done; --skip_existing goes on", file=sys.stderr
+        )
+        raise
+    clips = sorted(find_files(source, VIDEO_SUFFIXES, target))
+    if not (report.written or report.skipped or report.failures or clips):
+        raise no_images(source)
+    print(*report.lines(target), sep="\n")
+    for line in report.failure_lines(REMEDIES):
+        print(line, file=sys.stderr)
+    codes = [report.exit_code if report.failures else 0]
+    for clip in clips:
+        place = (target / clip.relative_to(source)).with_suffix(".mp4")
+        if not (options.skip_existing and place.exists()):
+            codes.append(brighten_video(options, clip, place))
+    return max(codes)
+
+
+def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> int:
+    """One video; the exit code."""
+    from tqdm import tqdm
+
+    from sgz.enhancer import Enhancer
+    from sgz.video.stream import enhance_video
+
+    damages = []
+    enhancer = Enhancer(options.weights, threads=1, **enhancer_arguments(options))
+    with tqdm(unit="frame", smoothing=0.1, disable=None) as bar:
+        frames = enhance_video(
+            enhancer,
+            source,
+            target,
+            progress=lambda done: bar.update(),
+            note=lambda sentence: bar.write(f"note: {sentence}", file=sys.stderr),
+            damage=damages.append,
+        )
+    print(f"enhanced {frames} frames into {target}")
+    for sentence in damages:
+        print(f"damaged: {sentence}", file=sys.stderr)
+    return 1 if damages else 0
+
+
+def run() -> None:
+    """The entry point that is installed."""
+    run_script(main, REMEDIES)
+
+
+if __name__ == "__main__":
+    run()

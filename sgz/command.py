@@ -1,0 +1,153 @@
+"""What command lines share: the parser, argument types, the enhancer's options, the way out."""
+
+import argparse
+import difflib
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sgz.errors import UserError
+from sgz.method import CONV_TYPES, ITERATIONS, SCALE_FACTOR
+
+# Read by libraries when they are first imported, so set by scripts alone; what a user set stays.
+ENVIRONMENT = {
+    "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime would report its use to its makers
+    "SVT_LOG": "1",  # the AV1 encoder would print its settings; 1 is errors alone
+}
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors are one sentence, without the usage, and with the likely spelling."""
+
+    def error(self, message: str):
+        if match := re.match(r"unrecognized arguments: (--\w+)", message):
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            if close := difflib.get_close_matches(match[1], known, 1):
+                message += f"; did you mean {close[0]}?"
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class DefaultsFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows each default that says something, as it would be typed."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        if action.default in (None, False, (), argparse.SUPPRESS):
+            return action.help
+        if isinstance(action.default, tuple):
+            return f"{action.help} (default: {' '.join(map(str, action.default))})"
+        return super()._get_help_string(action)
+
+
+def new_parser(description: str, **options) -> CommandParser:
+    """A parser that shows every default in its help."""
+    return CommandParser(description=description, formatter_class=DefaultsFormatter, **options)
+
+
+def boolean(text: str) -> bool:
+    """True or False from what people type."""
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    try:
+        return words[text.lower()]
+    except KeyError:
+        raise argparse.ArgumentTypeError(f"expected True or False, not {text!r}") from None
+
+
+def positive(kind: type, zero: bool = False) -> Callable[[str], int | float]:
+    """An argparse type: a finite number above zero, or from zero."""
+
+    def parse(text: str) -> int | float:
+        value = kind(text)
+        if not (0 <= value < float("inf")) or (value == 0 and not zero):
+            raise ValueError
+        return value
+
+    parse.__name__ = f"{'non-negative' if zero else 'positive'} {kind.__name__}"
+    return parse
+
+
+COUNT, SIZE = positive(int, zero=True), positive(int)
+AMOUNT, RATE = positive(float, zero=True), positive(float)
+
+
+def add_network_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
+    """What decides the network."""
+    parser.add_argument(
+        "--scale_factor",
+        type=SIZE,
+        default=scale_factor,
+        help="the network sees the image shrunk by this whole number",
+    )
+    parser.add_argument(
+        "--conv_type",
+        choices=CONV_TYPES,
+        default="dsc",
+        help="dsc depthwise separable, tc plain 3x3, dc dilated 3x3 (our reading: "
+        "the authors name it without code)",
+    )
+
+
+def add_device_option(parser: argparse._ActionsContainer) -> None:
+    """Where the network runs."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
+
+
+def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
+    """What an Enhancer is built from, but for the checkpoint."""
+    add_network_options(parser, SCALE_FACTOR)
+    add_device_option(parser)
+    parser.add_argument(
+        "--iterations",
+        type=COUNT,
+        default=ITERATIONS,
+        help="how often the curve is applied; fewer brighten less",
+    )
+    parser.add_argument(
+        "--strength",
+        type=AMOUNT,
+        default=1.0,
+        help="multiplies the brightening; 0 leaves the image as it is",
+    )
+    parser.add_argument(
+        "--auto_exposure",
+        action="store_true",
+        help="brighten each picture more or less as its mean asks for (not the paper's)",
+    )
+
+
+def enhancer_arguments(options: argparse.Namespace) -> dict[str, object]:
+    """What add_enhancer_options was told, as Enhancer's arguments."""
+    names = ("scale_factor", "iterations", "strength", "device", "conv_type", "auto_exposure")
+    return {name: getattr(options, name) for name in names}
+
+
+def explain(error: Exception, remedies: Mapping[str, str]) -> str:
+    """An error's sentence, with a script's remedy for the argument it names, if it knows one."""
+    remedy = remedies.get(getattr(error, "argument", ""))
+    return f"{error}; {remedy}" if remedy else str(error)
+
+
+def run_script(main: Callable[[], int | None], remedies: Mapping[str, str] | None = None) -> None:
+    """Run a script's main and leave with its exit code.
+
+    UserError and OSError end in their sentence and exit code 1, Ctrl-C in 130.
+
+    Args:
+        remedies: what mends an argument that a UserError names: "choose another --test_dir".
+    """
+    script = Path(sys.argv[0]).name
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold any character
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = main() or 0
+    except (UserError, OSError) as error:
+        print(f"{script}: {explain(error, remedies or {})}", file=sys.stderr)
+        code = 1
+    except KeyboardInterrupt:
+        print(f"\n{script}: interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code)

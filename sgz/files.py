@@ -1,0 +1,129 @@
+"""Folders and files on disk: found, written whole, cached."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sgz.errors import UserError
+
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".3gp", ".wmv")
+)
+
+
+def find_files(
+    root: Path,
+    suffixes: Collection[str],
+    skip: Path | None = None,
+    on_error: Callable[[Path, OSError], object] | None = None,
+) -> Iterator[Path]:
+    """Yield the files under `root` whose lower-case suffix is one of `suffixes`, as they are found.
+
+    Goes folder by folder, in the order the disk lists a folder; follows links to folders, each
+    folder once; leaves out hidden names and the folder `skip`. If `root` is a file, yields it,
+    whatever its name. A folder that cannot be read goes to `on_error` and the search goes on;
+    without it the OSError is raised.
+    """
+    if root.is_file():
+        yield root
+        return
+    seen: set[tuple[int, int]] = set()
+    if skip is not None and skip.is_dir():
+        seen.add(identity(skip))
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        below = []
+        try:
+            if identity(folder) in seen:
+                continue
+            seen.add(identity(folder))
+            with os.scandir(folder) as listing:
+                for entry in listing:
+                    if entry.name.startswith("."):
+                        continue
+                    if is_folder(entry):
+                        below.append(Path(entry.path))
+                    elif os.path.splitext(entry.name)[1].lower() in suffixes:
+                        yield Path(entry.path)
+        except OSError as error:
+            if on_error is None:
+                raise
+            on_error(folder, error)
+        folders.extend(sorted(below, reverse=True))
+
+
+def is_folder(entry: os.DirEntry) -> bool:
+    """Whether it is a folder or a link to one; a link that leads nowhere or in a ring is not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def identity(folder: Path) -> tuple[int, int]:
+    """What tells one folder from another, whatever path leads to it."""
+    status = folder.stat()
+    return status.st_dev, status.st_ino
+
+
+def no_images(root: Path) -> UserError:
+    """The error for a folder that is missing or holds no image."""
+    what = "no images under" if root.exists() else "no such file or folder:"
+    return UserError(f'{what} {root} (looked for .jpg, .png, .tif, .webp, …); see README, "Data"')
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name at the end: all of it or nothing.
+
+    with whole_file(target) as temporary:
+        temporary.write_bytes(content)
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # short, and no other writer's
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, all of it or nothing."""
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def cache_folder() -> Path:
+    """~/.cache/sgz, which may be emptied at any time.
+
+    Raises:
+        OSError: this user has no home.
+    """
+    try:
+        return Path.home() / ".cache" / "sgz"
+    except RuntimeError as error:
+        raise OSError("this user has no home folder") from error
+
+
+def cached(digest: str, make: Callable[[], bytes]) -> bytes:
+    """What `make` returns, from the cache folder if a run before this one has left it there.
+
+    Args:
+        digest: tells what it is made of, all of it.
+    """
+    path = None
+    with suppress(OSError):  # no home, or not there yet
+        path = cache_folder() / f"{digest[:32]}.bin"
+        stored = path.read_bytes()
+        if hashlib.sha256(stored[32:]).digest() == stored[:32]:
+            return stored[32:]
+    made = make()
+    if path is not None:
+        with suppress(OSError):  # then it is made anew the next time
+            write_whole(path, hashlib.sha256(made).digest() + made)
+    return made

@@ -1,0 +1,240 @@
+"""Many photographs: found, read, enhanced and written several at a time, their tree mirrored."""
+
+import os
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from sgz.command import explain
+from sgz.errors import ImageError, UserError
+from sgz.files import find_files, no_images, write_whole
+from sgz.image.photo import (
+    IMAGE_SUFFIXES,
+    MAX_PIXELS,
+    Photo,
+    encode_photo,
+    output_name,
+    read_photo,
+)
+from sgz.machine import count_cores
+
+
+@dataclass
+class Report:
+    """What became of a folder's photographs.
+
+    written, skipped: images enhanced now, or there already. pixels: in what was written.
+    animations: images of several frames, of which the first was taken. failures: what was not
+    enhanced, and why. seconds: that it took.
+    """
+
+    written: int = 0
+    skipped: int = 0
+    pixels: int = 0
+    animations: int = 0
+    failures: list[tuple[Path, Exception]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all that was found is done, else 1."""
+        return 0 if not self.failures and (self.written or self.skipped) else 1
+
+    def lines(self, target: Path) -> Iterator[str]:
+        """What was done, in words."""
+        images = "image" if self.written == 1 else "images"
+        rate, size = self.written / self.seconds, self.pixels / self.seconds / 1e6
+        yield (
+            f"enhanced {self.written} {images} in {self.seconds:.1f} s ({rate:.1f} images/s, "
+            f"{size:.1f} megapixels/s) into {target}"
+        )
+        if self.skipped:
+            yield f"{self.skipped} were already there"
+        if self.animations:
+            yield f"of {self.animations} with several frames or pages, the first was taken"
+
+    def failure_lines(self, remedies: Mapping[str, str]) -> Iterator[str]:
+        """What was not done, and why."""
+        for path, error in self.failures:
+            known = isinstance(error, UserError)
+            reason = explain(error, remedies) if known else f"{type(error).__name__}: {error}"
+            yield f"not enhanced: {path}: {reason}"
+
+
+class FolderEnhancer:
+    """Enhances the photographs under a folder, or one file, into another folder.
+
+    Args:
+        enhance: image -> image, such as an Enhancer.
+        source: a folder, searched recursively, or a file.
+        target: the folder for the results; created.
+        format: type of the outputs ("png", "jpg", …); as the inputs if None.
+        skip_existing: leave out images whose output is there.
+        max_pixels: of a photograph; larger ones are refused.
+        prepare: what is done to each photograph first.
+        workers: images at a time; as many as there are cores, and one, if None.
+        share: (rank, processes): this process does its share of the images alone.
+
+    Raises:
+        UserError: nothing can be enhanced at all.
+    """
+
+    def __init__(
+        self,
+        enhance: Callable[[np.ndarray], np.ndarray],
+        source: Path,
+        target: Path,
+        format: str | None = None,
+        skip_existing: bool = False,
+        max_pixels: int = MAX_PIXELS,
+        prepare: Callable[[Photo], Photo] | None = None,
+        workers: int | None = None,
+        share: tuple[int, int] = (0, 1),
+    ):
+        if not source.exists():
+            raise no_images(source)
+        self.enhance, self.source, self.target = enhance, source, target
+        self.folder = source if source.is_dir() else source.parent
+        if target.exists() and target.samefile(self.folder):
+            raise UserError(f"{target} would be overwritten", "target")
+        make_writable(target)
+        self.format, self.skip_existing, self.max_pixels = format, skip_existing, max_pixels
+        self.prepare = prepare
+        self.workers = workers or count_cores() + 1  # one may wait for the disk
+        self.rank, self.processes = share
+        self.report = Report()
+
+    def run(self) -> Report:
+        """Enhance everything.
+
+        Raises:
+            KeyboardInterrupt: what was at work is finished; `report` tells what is done.
+        """
+        start = time.perf_counter()
+        tasks = self._tasks()
+        with (
+            tqdm(unit="image", disable=None if self.rank == 0 else True) as bar,
+            ThreadPoolExecutor(self.workers) as pool,
+        ):
+            threading.Thread(target=self._count, args=(bar,), daemon=True).start()
+            running: dict[Future, Path] = {}
+            try:
+                for task in islice(tasks, 2 * self.workers):
+                    running[pool.submit(self._enhance, *task)] = task[0]
+                while running:
+                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                        self._collect(running.pop(future), future)
+                        bar.update()
+                        for task in islice(tasks, 1):
+                            running[pool.submit(self._enhance, *task)] = task[0]
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)  # what is at work is finished
+                for future, path in running.items():
+                    if not future.cancelled():
+                        self._collect(path, future)
+                raise
+        self.report.seconds = time.perf_counter() - start
+        return self.report
+
+    def _tasks(self) -> Iterator[tuple[Path, Path]]:
+        """(input, output) of every image that is this process's to do."""
+        claimed: dict[Path, Path] = {}
+        for path in find_files(self.source, IMAGE_SUFFIXES, self.target, self._note_folder):
+            own_name = path.relative_to(self.folder)
+            name = output_name(own_name, self.format)
+            # Inputs with one output fall to one process, whatever order each finds them in.
+            if zlib.crc32(os.fsencode(name)) % self.processes != self.rank:
+                continue
+            if name != own_name:  # another may have this name: by right, or found before
+                if self.source.is_dir() and (self.folder / name).is_file():
+                    claimed.setdefault(name, self.folder / name)
+                if name in claimed:
+                    self._fail(path, UserError(f"{name} is already the output of {claimed[name]}"))
+                    continue
+                claimed[name] = path
+            target = self.target / name
+            if self.skip_existing and target.exists():
+                self.report.skipped += 1
+                continue
+            if self._is_input(target):
+                self._fail(path, UserError(f"{target} is among the inputs", "target"))
+                continue
+            yield path, target
+
+    def _is_input(self, target: Path) -> bool:
+        """Whether writing it would replace what may be an input: folders can lie in one another."""
+        if not target.exists():
+            return False
+        parent, source, out = (p.resolve() for p in (target.parent, self.source, self.target))
+        not_searched = out.is_relative_to(source) and parent.is_relative_to(out)
+        return parent.is_relative_to(source) and not not_searched
+
+    def _fail(self, path: Path, error: Exception) -> None:
+        self.report.failures.append((path, error))
+
+    def _note_folder(self, folder: Path, error: OSError) -> None:
+        """Name a folder that cannot be searched, once."""
+        if self.rank == 0:
+            self._fail(folder, UserError(f"cannot be searched ({error.strerror})"))
+
+    def _count(self, bar: tqdm) -> None:
+        """Find out how many images there are while the first are being enhanced."""
+        found = find_files(self.source, IMAGE_SUFFIXES, self.target, lambda *_: None)
+        bar.total = sum(1 for _ in found) // self.processes
+
+    def _enhance(self, path: Path, target: Path) -> Photo:
+        return enhance_file(self.enhance, path, target, self.max_pixels, self.prepare)
+
+    def _collect(self, path: Path, future: Future) -> None:
+        """Take account of one image."""
+        try:
+            photo = future.result()
+        except Exception as error:  # whatever one image does, the others are enhanced
+            self._fail(path, error)
+            return
+        self.report.written += 1
+        self.report.pixels += photo.pixels.shape[0] * photo.pixels.shape[1]
+        self.report.animations += photo.frames > 1
+
+
+def enhance_file(
+    enhance: Callable[[np.ndarray], np.ndarray],
+    path: Path,
+    target: Path,
+    max_pixels: int = MAX_PIXELS,
+    prepare: Callable[[Photo], Photo] | None = None,
+) -> Photo:
+    """One photograph, from file to file; the arguments are FolderEnhancer's.
+
+    Raises:
+        ImageError: it cannot be read, or the result not be written.
+    """
+    photo = read_photo(path, max_pixels)
+    if prepare:
+        photo = prepare(photo)
+    photo = photo.with_pixels(enhance(photo.pixels))  # lets go of the dark pixels
+    content = encode_photo(photo, target.suffix)
+    try:
+        write_whole(target, content)
+    except OSError as error:
+        raise ImageError(f"{target} cannot be written ({error.strerror})") from error
+    return photo
+
+
+def make_writable(folder: Path) -> None:
+    """Create the output folder and see that a file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"cannot write into {folder} ({error.strerror})", "target") from error

@@ -1,0 +1,1 @@
+"""One photograph in a file."""

@@ -1,0 +1,1 @@
+"""What is added to the paper's path: each part of the natural look."""

@@ -1,0 +1,1 @@
+"""A video, frame by frame."""

@@ -1,0 +1,158 @@
+"""A video streamed through the enhancer: decode, enhance and encode, each in a thread of its own.
+
+    enhance_video(Enhancer(), "dark.mp4", "bright.mp4")
+
+No frame goes to disk, and a fixed number of them is in memory, however long the video is.
+"""
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import av
+import numpy as np
+
+from sgz.enhancer import Enhancer
+from sgz.errors import UserError
+from sgz.files import whole_file
+from sgz.kernels import rgb, yuv
+from sgz.machine import count_cores
+from sgz.threads import prefetch
+from sgz.video.formats import CODECS, Encoding, container_of, working_format
+from sgz.video.reader import Picture, Reader, probe
+from sgz.video.smoothing import FactorSmoother
+from sgz.video.writer import Writer
+
+PREFETCHED = 6  # frames and packets that a thread may be in advance of the next one
+
+
+def enhance_video(
+    enhancer: Enhancer,
+    source: str | Path,
+    target: str | Path,
+    encoding: Encoding | None = None,
+    smoothing: float = 0.5,
+    keep_partial: bool = False,
+    progress: Callable[[int], object] = lambda frames: None,
+    note: Callable[[str], object] = warnings.warn,
+    damage: Callable[[str], object] = warnings.warn,
+) -> int:
+    """Enhance a video into another file, with its sound and all else that it came with.
+
+    Args:
+        encoding: codec, quality and pixel format; H.264 at visually lossless quality if left out.
+        smoothing: how many seconds each way a frame's factor map is averaged; 0 takes each
+            frame alone.
+        keep_partial: when interrupted, complete the file with what was encoded so far.
+        progress: called with the number of frames written.
+        note: called with a sentence for what the output does differently (a stream left out, …).
+        damage: called with a sentence for what of the source could not be read. What could be
+            is in the output all the same.
+
+    Returns:
+        The number of frames written.
+
+    Raises:
+        UserError: the source is no video, or the target cannot be written; there is no target.
+        KeyboardInterrupt: there is no target, or with keep_partial a shorter one.
+    """
+    source, target, encoding = Path(source), Path(target), encoding or Encoding()
+    if target.exists() and source.exists() and target.samefile(source):
+        raise UserError(f"{target} is the input itself", "target")
+    container_name = container_of(target, CODECS[encoding.codec])
+    picture = probe(source)
+    frames, interrupted = 0, False
+    with (
+        closing(Reader(source, picture, note, damage)) as reader,
+        whole_file(target) as temporary,
+    ):
+        writer = Writer(temporary, container_name, picture, encoding)
+        for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
+            note(sentence)
+        working = working_format(writer.pix_fmt, picture.pix_fmt)
+        decoded = prefetch(reader.read(working), PREFETCHED)
+        items = prefetch(enhance_frames(enhancer, decoded, picture, smoothing), PREFETCHED)
+        with writer, closing(items):
+            try:
+                for item in items:
+                    if isinstance(item, av.VideoFrame):
+                        writer.write_frame(item)
+                        frames += 1
+                        progress(frames)
+                    else:
+                        writer.write_packet(item)
+            except KeyboardInterrupt:
+                if not (keep_partial and frames):
+                    raise
+                interrupted = True
+                items.close()
+            writer.finish()
+    if interrupted:
+        raise KeyboardInterrupt
+    return frames
+
+
+def conversions(picture: Picture, encoding: Encoding, writer: "Writer") -> Iterator[str]:
+    """A sentence for each way in which the frames are not stored as they came."""
+    if writer.pix_fmt.replace("j", "") != picture.pix_fmt.replace("j", ""):
+        yield f"the frames are converted from {picture.pix_fmt} to {writer.pix_fmt}"
+    if writer.pix_fmt not in ("yuv420p", "yuvj420p"):
+        yield f"not every browser plays {writer.pix_fmt}; the pixel format yuv420p plays everywhere"
+    if picture.interlaced and not CODECS[encoding.codec].interlacing:
+        yield f"the source is interlaced, which {encoding.codec} does not mark; h264 does"
+    in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")
+    if picture.aspect not in (None, 1) and not in_bitstream:
+        yield f"the pixel aspect {picture.aspect} is lost in {writer.name}; .mp4 keeps it"
+
+
+def enhance_frames(
+    enhancer: Enhancer, items: Iterable, picture: Picture, smoothing: float
+) -> Iterator:
+    """Enhance the frames among `items` in place; the rest passes by."""
+    smoother = FactorSmoother(enhancer.factor_of_small, smoothing)
+    shares = yuv.shares_of_matrix(picture.matrix, picture.height)
+    bands = max(count_cores() // 2, 1)
+    scale = enhancer.scale_factor
+
+    def find_factors() -> Iterator[tuple]:
+        """(item, its factor map), None for what is to pass."""
+        for item in items:
+            if isinstance(item, av.VideoFrame) and enhancer.strength:
+                planes = planes_of(item, picture, shares)
+                cells = rgb.read_cells(planes.read, (planes.height, planes.width), scale)
+                time = float(item.pts * item.time_base)
+                yield from smoother.add(item, planes.to_rgb(cells), time)
+            else:
+                yield item, None
+        yield from smoother.finish()
+
+    with closing(items), ThreadPoolExecutor(bands) as pool:
+        for item, factor in find_factors():
+            if factor is not None:
+                item.make_writable()  # the decoder may go on to read it
+                planes = planes_of(item, picture, shares)
+                yuv.apply_factor(planes, factor, scale, enhancer.iterations, pool, bands)
+            yield item
+
+
+def planes_of(frame, picture: Picture, shares: tuple[float, float]) -> yuv.Planes:
+    """A view of a planar YUV frame of 8 to 16 bits."""
+    form = frame.format
+    bits = form.components[0].bits
+    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    arrays = tuple(
+        np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+        for plane in frame.planes
+    )
+    return yuv.Planes(
+        arrays,
+        frame.width,
+        frame.height,
+        bits,
+        (16 // form.chroma_width(16), 16 // form.chroma_height(16)),
+        shares,
+        picture.colour_range == 2,
+        picture.interlaced,
+    )

@@ -1,0 +1,154 @@
+"""One video file that is being written: encoded frames, and the source's other streams."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import av
+
+from sgz.errors import UserError
+from sgz.video.formats import (
+    CODECS,
+    MP4_TAGS,
+    Encoding,
+    can_hold,
+    choose_format,
+    encoder_options,
+    kept_tags,
+)
+from sgz.video.reader import Picture, Reader, convert
+
+
+class Writer:
+    """A video file being written: encoded frames, and packets of the source's other streams.
+
+    Args:
+        path: where to write, under any name. container_name: from container_of.
+
+    Raises:
+        UserError: the encoder refuses the settings, or, from any method, the disk the data.
+    """
+
+    def __init__(self, path: Path, container_name: str, picture: Picture, encoding: Encoding):
+        codec = CODECS[encoding.codec]
+        self.name, self.picture = container_name, picture
+        self.pix_fmt = encoding.pix_fmt or choose_format(
+            picture.pix_fmt, (picture.width, picture.height), codec
+        )
+        self.options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
+        self.file = av.open(str(path), "w", format=container_name, container_options=self.options)
+        self.stream = self.file.add_stream(codec.encoder, picture.rate, encoder_options(encoding))
+        self.copies: dict[int, object] = {}
+        self.last: dict[int, int] = {}  # decoding time of each copied stream's last packet
+        self.held = None  # the last encoded packet
+        self.first_dts = 0  # of the encoded packets
+        self.start, self.end = None, 0  # of the frames, in the picture's time base
+        context = self.stream.codec_context
+        context.width, context.height = picture.width, picture.height
+        try:
+            context.pix_fmt = self.pix_fmt
+        except ValueError:
+            raise UserError(f"no such pixel format: {self.pix_fmt}", "pix_fmt") from None
+        context.thread_type = "AUTO"  # whole frames side by side: PyAV's slices wait for each other
+        context.time_base = picture.time_base
+        context.sample_aspect_ratio = picture.aspect or 0
+        context.color_range, context.colorspace = picture.colour_range, picture.matrix
+        context.color_primaries, context.color_trc = picture.primaries, picture.transfer
+        if encoding.codec == "hevc" and container_name in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # the tag that Apple's players know
+        flags = av.codec.context.Flags
+        context.flags |= flags.frame_duration
+        if picture.interlaced and codec.interlacing:
+            context.flags |= flags.interlaced_dct | flags.interlaced_me
+        self.stream.set_display_matrix(picture.display_matrix)
+        try:
+            context.open()
+        except av.error.FFmpegError as error:
+            raise UserError(
+                f"{codec.encoder} refuses {picture.width}x{picture.height} {self.pix_fmt} with "
+                f"{encoder_options(encoding)}",
+                "encoding",
+            ) from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        with suppress(av.error.FFmpegError):  # after finish() there is nothing left to fail
+            self.file.close()
+        if isinstance(error, av.error.FFmpegError):
+            raise UserError(
+                f"the video cannot be written ({error.strerror}); see that the disk has room",
+                "target",
+            ) from error
+
+    def copy_from(self, reader: Reader) -> Iterator[str]:
+        """Take over tags, chapters and the other streams; yields a sentence for each left out."""
+        source, video = reader.container, reader.video
+        tags = kept_tags(source.metadata)
+        self.file.metadata.update(tags)
+        if self.options and not MP4_TAGS.issuperset(tags):
+            self.file.container_options["movflags"] = "+faststart+use_metadata_tags"
+        chapters = source.chapters()
+        self.file.set_chapters(chapters)
+        self.stream.metadata.update(kept_tags(video.metadata))
+        self.stream.disposition = video.disposition
+        for stream in source.streams:
+            if stream.index == video.index:
+                continue
+            if chapters and stream.type == "data" and "mp4" in source.format.name:
+                continue  # the titles of the chapters, which are written anew
+            if not can_hold(self.name, stream):
+                codec = stream.codec_context.name if stream.codec_context else "unknown"
+                yield (
+                    f"stream {stream.index} ({stream.type}, {codec}) cannot go into {self.name} "
+                    "and is left out; a name in .mkv holds more"
+                )
+                continue
+            copy = self.file.add_stream_from_template(stream, opaque=True)
+            copy.metadata.update(kept_tags(stream.metadata))
+            copy.disposition = stream.disposition
+            self.copies[stream.index] = copy
+
+    def write_frame(self, frame) -> None:
+        """Encode a frame; its time is in the picture's time base."""
+        if frame.format.name != self.pix_fmt:
+            frame = convert(frame, self.picture, self.pix_fmt)
+        frame.pict_type = 0  # the encoder decides anew
+        self.start = frame.pts if self.start is None else self.start
+        self.end = frame.pts + frame.duration
+        self.write_pictures(self.stream.encode(frame))
+
+    def write_pictures(self, packets: list, last: bool = False) -> None:
+        """Write encoded packets, but for one that is kept until it is known not to be the last."""
+        for packet in packets:
+            if self.held is None:
+                self.first_dts = packet.dts
+            else:
+                self.file.mux(self.held)
+            self.held = packet
+        if last and self.held is not None:
+            # An MP4 track is as long as its packets in coding order are, not in order of showing.
+            length, coded = self.end - self.start, self.held.dts - self.first_dts
+            self.held.duration = max(length - coded, 1)
+            self.file.mux(self.held)
+
+    def write_packet(self, packet) -> None:
+        """Copy a packet of another stream of the source, if the container holds that stream."""
+        stream = self.copies.get(packet.stream.index)
+        if stream is None:
+            return
+        if packet.dts is None:
+            packet.dts = packet.pts
+        last = self.last.get(stream.index)
+        if last is not None and packet.dts <= last:  # a damaged source; no container takes this
+            packet.dts = last + 1
+            packet.pts = max(packet.pts or 0, packet.dts)
+        self.last[stream.index] = packet.dts
+        packet.stream = stream
+        self.file.mux(packet)
+
+    def finish(self) -> None:
+        """Encode what the encoder still holds and complete the file."""
+        self.write_pictures(self.stream.encode(None), last=True)
+        self.file.close()

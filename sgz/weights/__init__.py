@@ -1,0 +1,1 @@
+"""The weights in the box: a checkpoint, and its network as ONNX."""
