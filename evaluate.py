@@ -8,32 +8,27 @@ python evaluate.py --task segmentation --seg_model net.onnx --label_dir data/lab
 
 import argparse
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from evaluation import metrics, naturalness, report, tables
-from evaluation.matching import DIFFERENT_SIZES, INPUT, REFERENCE, match, read_matched
-from evaluation.protocol import (
-    MEASURES,
-    Measure,
-    Protocol,
-    Scored,
-    measure_of,
-    run_all,
-    score_image,
-)
-from evaluation.segmentation import count_classes, load_segmenter
-from evaluation.tables import Column, Results
+from evaluation import report, tables
+from evaluation.matching import DIFFERENT_SIZES, INPUT, REFERENCE, read_matched
+from evaluation.protocol import Protocol
+from evaluation.quality import choose_metrics, score_quality
+from evaluation.segmentation import load_segmenter, score_segmentation
+from evaluation.tables import Results
 from sgz.command import COUNT, SIZE, new_parser, run_script
-from sgz.errors import ImageError, UserError
+from sgz.errors import UserError
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo
 
-REMEDIES = {"device": "try --device cpu", "num_workers": "take fewer --num_workers"}
-SHOWN = 10  # names of a list that are printed
+REMEDIES = {
+    "device": "try --device cpu",
+    "num_workers": "take fewer --num_workers",
+    INPUT: "give --input_dir",
+    REFERENCE: "give --reference_dir",
+}
 
 
 def named_folder(text: str) -> tuple[str, Path]:
@@ -53,8 +48,18 @@ def evaluate_parser() -> argparse.ArgumentParser:
         default="quality",
         help="quality of the images, or what a frozen segmentation network makes of them",
     )
+    add_data_options(parser.add_argument_group("images, matched by relative name without suffix"))
+    add_protocol_options(parser.add_argument_group("protocol"))
+    add_segmentation_options(parser.add_argument_group("task segmentation"))
+    add_output_options(parser.add_argument_group("output"))
+    run = parser.add_argument_group("run")
+    run.add_argument("--num_workers", type=COUNT, default=0, help="processes; 0: one per core")
+    run.add_argument("--device", default="auto", help="of pyiqa metrics and TorchScript networks")
+    return parser
 
-    data = parser.add_argument_group("images, matched by relative name without suffix")
+
+def add_data_options(data: argparse._ActionsContainer) -> None:
+    """The folders."""
     data.add_argument("--result_dir", type=Path, help="one method's results, folder or file")
     data.add_argument(
         "--compare",
@@ -67,13 +72,15 @@ def evaluate_parser() -> argparse.ArgumentParser:
     data.add_argument("--reference_dir", type=Path, help="what they should look like")
     data.add_argument("--input_dir", type=Path, help="what they were made from")
 
-    protocol = parser.add_argument_group("protocol")
+
+def add_protocol_options(protocol: argparse._ActionsContainer) -> None:
+    """What is measured, and how."""
     protocol.add_argument(
         "--metrics",
         nargs="+",
         default=("auto",),
         metavar="NAME",
-        help="auto: with references psnr ssim mae mse, without niqe brisque loe mean_luma "
+        help="auto: with references psnr ssim mae mse, without niqe loe mean_luma "
         "newly_clipped; all: whatever the folders allow; pyiqa:NAME: of IQA-PyTorch",
     )
     protocol.add_argument(
@@ -103,7 +110,9 @@ def evaluate_parser() -> argparse.ArgumentParser:
         "--crop_to_match", action="store_true", help="crop different sizes to their common part"
     )
 
-    segmentation = parser.add_argument_group("task segmentation")
+
+def add_segmentation_options(segmentation: argparse._ActionsContainer) -> None:
+    """Label maps and networks."""
     segmentation.add_argument("--pred_dir", type=Path, help="predicted label maps")
     segmentation.add_argument("--label_dir", type=Path, help="true label maps")
     segmentation.add_argument("--num_classes", type=SIZE, help="classes are 0 to this less one")
@@ -121,7 +130,9 @@ def evaluate_parser() -> argparse.ArgumentParser:
         help="what the network expects of values in [0, 1]",
     )
 
-    output = parser.add_argument_group("output")
+
+def add_output_options(output: argparse._ActionsContainer) -> None:
+    """What is printed and written."""
     output.add_argument(
         "--format",
         choices=("text", "markdown", "csv", "json"),
@@ -137,18 +148,13 @@ def evaluate_parser() -> argparse.ArgumentParser:
     output.add_argument("--samples", type=COUNT, default=4, help="images in samples.png")
     output.add_argument("--sample_names", nargs="+", metavar="NAME", help="which, instead")
 
-    run = parser.add_argument_group("run")
-    run.add_argument("--num_workers", type=COUNT, default=0, help="processes; 0: one per core")
-    run.add_argument("--device", default="auto", help="of pyiqa metrics and TorchScript networks")
-    return parser
-
 
 def main() -> int:
     args = evaluate_parser().parse_args()
     if args.task == "segmentation":
-        results, paths = score_segmentation(args)
+        results, paths = run_segmentation(args)
     else:
-        results, paths = score_quality(args)
+        results, paths = run_quality(args)
     for line in (*results.failures, *results.notes, *results.undefined_notes()):
         print(f"evaluate.py: {line}", file=sys.stderr)
     if any(DIFFERENT_SIZES in line for line in results.failures):
@@ -178,103 +184,24 @@ def named_methods(args) -> dict[str, Path]:
     return methods
 
 
-def choose_metrics(args) -> list[str]:
-    """The keys of the metrics to compute.
-
-    Raises:
-        UserError: one asked for by name needs a folder or package that is not there.
-    """
-    given = {"": True, INPUT: args.input_dir, REFERENCE: args.reference_dir}
-    keys = []
-    for word in args.metrics:
-        if word in ("auto", "all"):
-            skip_blind = word == "auto" and args.reference_dir
-            keys += [
-                key
-                for key, measure in MEASURES.items()
-                if given[measure.against] and not (skip_blind and measure.against != REFERENCE)
-            ]
-            continue
-        for key in filter(None, word.split(",")):
-            against = measure_of(key, args.device).against
-            if not given[against]:
-                raise UserError(f"{key} needs --{against}_dir")
-            if key == "brisque":
-                naturalness.brisque_model()
-            keys.append(key)
-    return list(dict.fromkeys(keys))
-
-
-def score_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
+def run_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     """Task quality: the results, and the matched paths by image name and role."""
     methods = named_methods(args)
     if not methods:
         raise UserError("nothing to score; give --result_dir FOLDER or --compare NAME=FOLDER …")
     if args.gt_mean and not args.reference_dir:
         raise UserError("--gt_mean needs --reference_dir")
-    folders = dict(methods)
-    if args.input_dir:
-        folders = {INPUT: args.input_dir, **folders}
-    if args.reference_dir:
-        folders[REFERENCE] = args.reference_dir
-    keys = choose_metrics(args)
-    paths, notes = match(folders)
-    if "brisque" in keys and "brisque" not in args.metrics:
-        try:
-            naturalness.brisque_model()
-        except naturalness.BrisqueError as error:
-            keys.remove("brisque")
-            notes.append(f"no BRISQUE: {error}")
-    protocol = Protocol(
-        args.ssim,
-        args.niqe_colour,
-        args.niqe_border,
-        args.loe,
-        args.gt_mean,
-        args.crop_to_match,
-        args.device,
+    given = {INPUT: args.input_dir, REFERENCE: args.reference_dir}
+    keys = choose_metrics(args.metrics, {r for r, folder in given.items() if folder}, args.device)
+    names = ("ssim", "niqe_colour", "niqe_border", "loe", "gt_mean", "crop_to_match", "device")
+    protocol = Protocol(**{name: getattr(args, name) for name in names})
+    return score_quality(
+        methods, keys, protocol, args.input_dir, args.reference_dir, args.num_workers
     )
-    slow = any(key.startswith("pyiqa:") for key in keys)  # a network per process is too much
-    tasks = [(name, roles, tuple(keys), protocol) for name, roles in paths.items()]
-    workers = 1 if slow else args.num_workers
-    scored = [*progress(run_all(score_image, tasks, workers), len(tasks))]
-    columns = [mark(measure_of(key, args.device), protocol) for key in keys]
-    order = [role for role in folders if role != REFERENCE]
-    results = Results(
-        columns,
-        {role: {s.name: s.scores[role] for s in scored if s.scores} for role in order},
-        INPUT if args.input_dir else None,
-        protocol.describe(keys),
-        [failure for s in scored for failure in s.failures],
-        notes + gather_remarks(scored),
-    )
-    return results, paths
 
 
-def mark(measure: Measure, protocol: Protocol) -> Column:
-    """The metric's column, marked where --gt_mean inflates it."""
-    if protocol.gt_mean and measure.against == REFERENCE:
-        return replace(measure.column, label=f"{measure.column.label} (GT mean)")
-    return measure.column
-
-
-def gather_remarks(scored: list[Scored]) -> list[str]:
-    """Each remark once, with the images it is about."""
-    about: dict[str, list[str]] = {}
-    for one in scored:
-        for remark in one.remarks:
-            about.setdefault(remark, []).append(one.name)
-    return [
-        f"{remark}: {', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''}"
-        for remark, names in sorted(about.items())
-    ]
-
-
-def score_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
-    """Task segmentation: accuracy and IoU of each class over all pixels; their means are mPA, mIoU.
-
-    The matched paths are empty unless the figure can show images.
-    """
+def run_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
+    """Task segmentation; the matched paths are empty unless the figure can show images."""
     if not args.label_dir or not args.num_classes:
         raise UserError("--task segmentation needs --label_dir FOLDER and --num_classes N")
     folders = named_methods(args)
@@ -292,40 +219,13 @@ def score_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     segment = None
     if args.seg_model:
         segment = load_segmenter(args.seg_model, args.seg_normalise, args.device)
-    paths, notes = match({**folders, REFERENCE: args.label_dir})
-    total = {role: np.zeros((args.num_classes,) * 2, np.int64) for role in folders}
-    failures = []
-    for name, roles in progress(paths.items()):
-        try:
-            counts = count_classes(roles, args.num_classes, args.ignore_index, segment)
-        except ImageError as error:
-            failures.append(f"{name}: {error}")
-            continue
-        for role, matrix in counts.items():
-            total[role] += matrix
-    if len(failures) == len(paths):
-        raise UserError(f"no image could be scored; the first: {failures[0]}")
-    scores: dict[str, dict] = {}
-    for role, matrix in total.items():
-        accuracy, overlap = metrics.class_scores(matrix)
-        rows = zip(names, accuracy, overlap, strict=True)
-        scores[role] = {n: {"pa": 100 * float(a), "iou": 100 * float(b)} for n, a, b in rows}
-    ignored = "none" if args.ignore_index is None else args.ignore_index
-    protocol = [
-        f"One confusion matrix per method over all pixels of {len(paths) - len(failures)} images; "
-        f"ignored label: {ignored}. mPA and mIoU are means over the classes."
-    ]
-    if segment:
-        protocol.append(f"Predicted by {args.seg_model.name}, frozen, from each method's images.")
-    columns = [Column("pa", "PA %", 1, 2), Column("iou", "IoU %", 1, 2)]
-    # The input competes: whether enhancement helps is the question.
-    results = Results(columns, scores, None, protocol, failures, notes, unit="class")
-    return results, {n: roles for n, roles in paths.items() if segment}
-
-
-def progress(items, total: int | None = None):
-    """A progress bar on the terminal, none where there is no terminal."""
-    return tqdm(items, total=total, unit="image", disable=None, leave=False)
+    results, paths = score_segmentation(folders, args.label_dir, names, args.ignore_index, segment)
+    if not segment:
+        return results, {}
+    results.protocol.append(
+        f"Predicted by {args.seg_model.name}, frozen, from each method's images."
+    )
+    return results, paths
 
 
 def render(results: Results, form: str) -> str:

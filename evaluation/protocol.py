@@ -1,13 +1,17 @@
 """Scores of enhanced images: the protocol, the measures, one image's scores, all cores at work."""
 
 import math
+import multiprocessing
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from evaluation import metrics, naturalness
@@ -39,7 +43,6 @@ class Protocol:
             "mae": "MAE, MSE: of values in [0, 1].",
             "niqe": f"NIQE: published model, luma {self.niqe_colour}, {self.niqe_border} border "
             "pixels cut off.",
-            "brisque": "BRISQUE: model and features of the package brisque.",
             "loe": f"LOE: against the input, small versions by {self.loe}.",
             "newly_clipped": f"Newly clipped: pixels in % with a channel from {metrics.CLIPPED} "
             "on where the input has none.",
@@ -77,7 +80,6 @@ MEASURES = {
             "",
             lambda a, b, p: naturalness.niqe(a, p.niqe_colour, p.niqe_border),
         ),
-        Measure(Column("brisque", "BRISQUE", -1, 2), "", lambda a, b, p: naturalness.brisque(a)),
         Measure(Column("loe", "LOE", -1, 1), INPUT, lambda a, b, p: metrics.loe(a, b, p.loe)),
         Measure(Column("mean_luma", "mean luma", 0, 1), "", lambda a, b, p: metrics.mean_luma(a)),
         Measure(
@@ -164,8 +166,6 @@ def score_image(
                 other = pictures.get(measure.against)
                 try:
                     value = evaluate(measure, picture, other, protocol)
-                except naturalness.BrisqueError:
-                    raise
                 except ValueError as error:
                     scored.remarks.add(f"{measure.column.label} undefined: {error}")
                     value = math.nan
@@ -184,12 +184,21 @@ def evaluate(
 
 def start_worker() -> None:
     """A worker leaves Ctrl-C to its parent and computes on one core."""
-    import signal
-
-    import cv2
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+
+
+@contextmanager
+def no_interrupts() -> Iterator[None]:
+    """Ctrl-C waits; processes begun meanwhile never hear it, not even before they can ignore it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_all(function: Callable, tasks: list[tuple], num_workers: int) -> Iterator:
@@ -198,12 +207,11 @@ def run_all(function: Callable, tasks: list[tuple], num_workers: int) -> Iterato
     if workers == 1:
         yield from (function(*task) for task in tasks)
         return
-    import multiprocessing
-
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, start_worker)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), start_worker)
     try:
-        yield from pool.map(function, *zip(*tasks, strict=True))
+        with no_interrupts():
+            results = pool.map(function, *zip(*tasks, strict=True))
+        yield from results
     except BrokenProcessPool as error:
         raise UserError("a process died, likely for want of memory", "num_workers") from error
     finally:

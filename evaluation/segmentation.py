@@ -1,12 +1,14 @@
 """Does enhancement help a frozen segmentation network? Label maps, networks, confusion matrices."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from evaluation import metrics
-from evaluation.matching import REFERENCE, read_rgb
+from evaluation.matching import REFERENCE, match, read_rgb
+from evaluation.tables import Column, Results
 from sgz.errors import ImageError, UserError
 from sgz.machine import choose_device
 
@@ -119,3 +121,53 @@ def load_torchscript(path: Path, device: str) -> Callable[[np.ndarray], np.ndarr
             return network(torch.from_numpy(batch).to(place)).cpu().numpy()
 
     return run
+
+
+def score_segmentation(
+    folders: dict[str, Path],
+    label_dir: Path,
+    names: Sequence[str],
+    ignore_index: int | None = None,
+    segment: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> tuple[Results, dict[str, dict[str, Path]]]:
+    """Accuracy and IoU of each class over all pixels; their means are mPA and mIoU.
+
+    Args:
+        folders: name -> folder of images for `segment`, or of predicted label maps without it.
+        label_dir: the true label maps.
+        names: of the classes, 0 to one less than there are names.
+        ignore_index: a label that does not count.
+        segment: a network, from load_segmenter.
+
+    Returns:
+        The results, and the matched paths by image name and role.
+
+    Raises:
+        UserError: nothing can be scored.
+    """
+    paths, notes = match({**folders, REFERENCE: label_dir})
+    total = {role: np.zeros((len(names),) * 2, np.int64) for role in folders}
+    failures = []
+    for name, roles in tqdm(paths.items(), unit="image", disable=None, leave=False):
+        try:
+            counts = count_classes(roles, len(names), ignore_index, segment)
+        except ImageError as error:
+            failures.append(f"{name}: {error}")
+            continue
+        for role, matrix in counts.items():
+            total[role] += matrix
+    if len(failures) == len(paths):
+        raise UserError(f"no image could be scored; the first: {failures[0]}")
+    scores: dict[str, dict] = {}
+    for role, matrix in total.items():
+        accuracy, overlap = metrics.class_scores(matrix)
+        rows = zip(names, accuracy, overlap, strict=True)
+        scores[role] = {n: {"pa": 100 * float(a), "iou": 100 * float(b)} for n, a, b in rows}
+    ignored = "none" if ignore_index is None else ignore_index
+    protocol = [
+        f"One confusion matrix per method over all pixels of {len(paths) - len(failures)} images; "
+        f"ignored label: {ignored}. mPA and mIoU are means over the classes."
+    ]
+    columns = [Column("pa", "PA %", 1, 2), Column("iou", "IoU %", 1, 2)]
+    # The input competes: whether enhancement helps is the question.
+    return Results(columns, scores, None, protocol, failures, notes, unit="class"), paths

@@ -109,10 +109,6 @@ def test_without_references(folders):
     assert process.returncode == 0, process.stderr
     for heading in ("NIQE", "LOE", "mean luma", "newly clipped"):
         assert heading in process.stdout
-    if importlib.util.find_spec("brisque"):
-        assert "BRISQUE" in process.stdout
-    else:
-        assert "no BRISQUE" in process.stderr and "requirements-eval.txt" in process.stderr
     assert "PSNR" not in process.stdout
 
 
@@ -269,8 +265,8 @@ def test_images_too_small_for_a_metric(tmp_path):
         (("--result_dir", "missing"), ["no such file or folder: missing"]),
         (("--result_dir", "empty"), ["no images under empty"]),
         (("--result_dir", "good", "--reference_dir", "other"), ["no image name in common"]),
-        (("--result_dir", "good", "--metrics", "psnr"), ["psnr needs --reference_dir"]),
-        (("--result_dir", "good", "--metrics", "loe"), ["loe needs --input_dir"]),
+        (("--result_dir", "good", "--metrics", "psnr"), ["psnr needs the reference", "--reference_dir"]),
+        (("--result_dir", "good", "--metrics", "loe"), ["loe needs the input images", "--input_dir"]),
         (("--result_dir", "good", "--metrics", "fid"), ["no metric fid; choose from psnr"]),
         (("--compare", "x=good", "x=good"), ["names of their own"]),
         (("--compare", "input=good"), ["names of their own"]),

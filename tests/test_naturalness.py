@@ -1,23 +1,17 @@
-"""NIQE and BRISQUE against slow versions, published means and properties."""
+"""NIQE against a slow version, published means and properties."""
 
-import importlib.util
 import math
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from scipy import ndimage, optimize, signal
+from scipy import ndimage
 from scipy.special import gamma
 
 from evaluation import naturalness
 
 SHARED = Path(__file__).parents[2] / "shared"
-needs_brisque = pytest.mark.skipif(
-    importlib.util.find_spec("brisque") is None,
-    reason="no package brisque; pip install --no-deps -r requirements-eval.txt",
-)
 
 
 def photo_like(seed=0, height=200, width=300):
@@ -188,70 +182,3 @@ def test_niqe_of_dicm_is_within_a_percent_of_the_reference():
     assert len(before) == 64
     assert np.mean(before) == pytest.approx(4.37, rel=0.01)
     assert np.mean(after) == pytest.approx(3.89, rel=0.01)
-
-
-# BRISQUE the slow way: two-dimensional convolution, the shape by root finding.
-
-
-def slow_brisque_features(plane):
-    x = np.arange(-3, 4)
-    window = np.exp(-(x[:, None] ** 2 + x[None] ** 2) / (2 * (7 / 6) ** 2))
-    window /= window.sum()
-    mean = signal.convolve2d(plane, window, "same")
-    deviation = np.sqrt(np.abs(signal.convolve2d(plane**2, window, "same") - mean**2))
-    values = (plane - mean) / (deviation + 1)
-
-    def fit(sample):
-        left = np.sqrt(np.mean(sample[sample < 0] ** 2))
-        right = np.sqrt(np.mean(sample[sample >= 0] ** 2))
-        skew = left / right
-        ratio = np.mean(np.abs(sample)) ** 2 / np.mean(sample**2)
-        ratio *= (skew**3 + 1) * (skew + 1) / (skew**2 + 1) ** 2
-        shape = optimize.brentq(
-            lambda a: gamma(2 / a) ** 2 / gamma(1 / a) / gamma(3 / a) - ratio, 0.1, 20
-        )
-        scale = np.sqrt(gamma(1 / shape) / gamma(3 / shape))
-        return shape, (right - left) * scale * gamma(2 / shape) / gamma(1 / shape), left, right
-
-    shape, _, left, right = fit(values)
-    features = [shape, (left**2 + right**2) / 2]
-    v = values
-    for product in (v[:, :-1] * v[:, 1:], v[:-1] * v[1:], v[:-1, :-1] * v[1:, 1:],
-                    v[1:, :-1] * v[:-1, 1:]):  # fmt: skip
-        shape, mean, left, right = fit(product)
-        features += [shape, mean, left**2, right**2]
-    return features
-
-
-@needs_brisque
-def test_brisque_against_the_slow_version():
-    image = photo_like(5)
-    plane = image @ np.array([0.2125, 0.7154, 0.0721])
-    half = cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_CUBIC)
-    features = np.array(slow_brisque_features(plane) + slow_brisque_features(half))
-    model = naturalness.brisque_model()
-    total = -model["offset"]
-    scaled = -1 + 2 * (features - model["low"]) / (model["high"] - model["low"])
-    for vector, weight in zip(model["support"], model["weights"], strict=True):
-        total += weight * math.exp(-model["gamma"] * sum((vector - scaled) ** 2))
-    assert len(model["weights"]) == 770
-    assert naturalness.brisque(image) == pytest.approx(total, abs=0.1)
-
-
-@needs_brisque
-def test_brisque_properties():
-    image = photo_like(6)
-    assert naturalness.brisque(image) == naturalness.brisque(image.copy())
-    scores = [naturalness.brisque(degrade(image, deviation)) for deviation in (15, 40, 100)]
-    assert scores == sorted(scores)
-    assert math.isnan(naturalness.brisque(np.full((64, 64, 3), 7, np.uint8)))
-    with pytest.raises(ValueError, match="16x16 pixels, not 15x40"):
-        naturalness.brisque(image[:40, :15])
-
-
-def test_brisque_without_its_package(monkeypatch):
-    naturalness.brisque_model.cache_clear()
-    monkeypatch.setitem(sys.modules, "brisque", None)  # Python's own way to hide a package
-    with pytest.raises(naturalness.BrisqueError, match=r"pip install .*requirements-eval"):
-        naturalness.brisque(photo_like())
-    naturalness.brisque_model.cache_clear()
