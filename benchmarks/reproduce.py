@@ -1,0 +1,148 @@
+"""Make every table of the documentation from the folder data/; what is absent is skipped and named.
+
+python benchmarks/reproduce.py
+python benchmarks/reproduce.py --only pairs dicm
+
+docs/reproduce.md says where each data set comes from and where it goes.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # run from anywhere
+
+from sgz.command import new_parser, run_script
+from sgz.errors import UserError
+
+DAYLIGHT = ("astronaut", "coffee", "chelsea", "rocket", "stereo_motorcycle")
+# Of LOL's training part, our485; every figure on "the pairs" is over these.
+PAIRS = (
+    113, 125, 139, 154, 176, 195, 2, 21, 210, 228, 241, 254, 330, 42, 474, 486, 499, 515, 532, 545,
+    558, 56, 570, 586, 600, 614, 628, 644, 659, 675, 687, 699, 70, 714, 726, 738, 757, 771, 86, 99,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: what it needs of the data folder, and what makes it, from data and work folders."""
+
+    needs: tuple[str, ...]
+    make: Callable[[Path, Path], None]
+
+
+def run(*arguments: object) -> None:
+    """Run a script of the project; UserError when it fails."""
+    command = [sys.executable, *map(str, arguments)]
+    print(f"\n$ python {' '.join(command[1:])}", flush=True)
+    if code := subprocess.run(command, cwd=ROOT, check=False).returncode:
+        raise UserError(f"{arguments[0]} ended with exit code {code}")
+
+
+def methods(data: Path) -> Iterator[tuple[str, list[object]]]:
+    """(name, arguments of test.py) of each method; the published checkpoints where they are."""
+    published = {
+        "zero_dce_pp": data / "published/zero_dce_pp_Epoch99.pth",
+        "authors": data / "published/sgz_official_Epoch99.pth",
+    }
+    for name, path in published.items():
+        if path.is_file():
+            yield name, ["--weight_dir", path]
+            yield f"{name}_natural", ["--weight_dir", path, "--look", "natural"]
+    yield "ours", []
+    yield "ours_natural", ["--look", "natural"]
+
+
+def compare(data: Path, source: Path, work: Path, *arguments: object) -> None:
+    """Enhance a folder by every method and print evaluate.py's table of them."""
+    results = []
+    for name, options in methods(data):
+        target = work / name
+        run("test.py", "--input_dir", source, "--test_dir", target, "--format", "png", *options)
+        results.append(f"{name}={target}")
+    run(
+        *("evaluate.py", "--format", "markdown", "--compare", *results),
+        *("--input_dir", source, *arguments),
+    )
+
+
+def make_pairs(data: Path, work: Path) -> None:
+    """PSNR, SSIM and the rest on 40 of LOL's training pairs."""
+    for side in ("low", "high"):
+        (work / side).mkdir(parents=True, exist_ok=True)
+        for name in PAIRS:
+            link = work / side / f"{name}.png"
+            link.unlink(missing_ok=True)
+            link.symlink_to((data / "LOL/our485" / side / f"{name}.png").resolve())
+    metrics = ("psnr", "ssim", "niqe", "loe", "newly_clipped")
+    compare(data, work / "low", work, "--reference_dir", work / "high", "--metrics", *metrics)
+
+
+def make_dicm(data: Path, work: Path) -> None:
+    """What needs no reference, on DICM."""
+    compare(data, data / "test_data/DICM", work, "--metrics", "niqe", "loe", "newly_clipped")
+
+
+def make_daylight(data: Path, work: Path) -> None:
+    """How far photographs that are bright already are from themselves afterwards."""
+    from PIL import Image
+    from skimage import data as photographs
+
+    source = work / "bright"
+    source.mkdir(parents=True, exist_ok=True)
+    for name in DAYLIGHT:
+        photo = getattr(photographs, name)()
+        Image.fromarray(photo[0] if isinstance(photo, tuple) else photo).save(
+            source / f"{name}.png"
+        )
+    compare(data, source, work, "--reference_dir", source, "--metrics", "psnr", "newly_clipped")
+
+
+def script(name: str, *arguments: str) -> Callable[[Path, Path], None]:
+    """A table that a script of benchmarks/ makes; {data} and {work} stand for the folders."""
+
+    def make(data: Path, work: Path) -> None:
+        run(f"benchmarks/{name}.py", *(a.format(data=data, work=work) for a in arguments))
+
+    return make
+
+
+TABLES = {
+    "pairs": Table(("LOL/our485/low", "LOL/our485/high"), make_pairs),
+    "dicm": Table(("test_data/DICM/01.jpg",), make_dicm),
+    "daylight": Table((), make_daylight),
+    "speed": Table((), script("images")),
+    "training": Table((), script("training")),
+    "video": Table((), script("video")),
+    "flicker": Table((), script("flicker")),
+}
+
+
+def reproduce_parser() -> argparse.ArgumentParser:
+    """Options of this script."""
+    parser = new_parser("Make the documentation's tables.")
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help="folder of the data sets")
+    parser.add_argument(
+        "--work", type=Path, default=ROOT / "reproduced", help="where enhanced images go"
+    )
+    parser.add_argument("--only", nargs="+", choices=TABLES, default=tuple(TABLES), help="tables")
+    return parser
+
+
+def main() -> None:
+    options = reproduce_parser().parse_args()
+    for name in options.only:
+        absent = [need for need in TABLES[name].needs if not (options.data / need).exists()]
+        print(f"\n## {name}", flush=True)
+        if absent:
+            print(f"skipped: {options.data / absent[0]} is not there; see docs/reproduce.md")
+            continue
+        TABLES[name].make(options.data, options.work / name)
+
+
+if __name__ == "__main__":
+    run_script(main)
