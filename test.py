@@ -15,12 +15,13 @@ from functools import partial
 import numpy as np
 
 from option import test_parser
-from sgz.command import enhancer_arguments, run_script
+from sgz.command import LOOK_ARGUMENTS, enhancer_arguments, run_script
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError, UserError
 from sgz.files import no_images
 from sgz.folder import FolderEnhancer, Report
 from sgz.image.photo import Photo
+from sgz.look.options import PAPER, choose_look
 from sgz.machine import choose_device
 
 REMEDIES = {
@@ -81,8 +82,8 @@ def build_enhancer(options: Namespace, device: str) -> Callable[[np.ndarray], np
     if not options.reference:
         arguments = enhancer_arguments(options) | {"device": device}
         return Enhancer(options.weight_dir, threads=1, **arguments)  # the images share the cores
-    if options.auto_exposure:
-        raise UserError("--reference is the paper's way; leave out --auto_exposure")
+    if choose_look(**{name: getattr(options, name) for name in LOOK_ARGUMENTS}) != PAPER:
+        raise UserError("--reference is the paper's way; leave out --look and its parts")
     from sgz.model import enhance_plainly, load_model  # late: torch takes a second
 
     weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type

@@ -45,8 +45,8 @@ def build_methods(options: Namespace) -> dict[str, Callable[[np.ndarray], np.nda
     from benchmarks.images import equalise
     from sgz.enhancer import Enhancer
 
-    def checkpoint(path: Path, auto_exposure: bool = False) -> Enhancer:
-        return Enhancer(path, SCALE_FACTOR, device="cpu", threads=1, auto_exposure=auto_exposure)
+    def checkpoint(path: Path, look: str = "paper") -> Enhancer:
+        return Enhancer(path, SCALE_FACTOR, device="cpu", threads=1, look=look)
 
     published = options.shared / "weights"
     return {
@@ -55,7 +55,7 @@ def build_methods(options: Namespace) -> dict[str, Callable[[np.ndarray], np.nda
         "Zero-DCE++": checkpoint(published / "zero_dce_pp_Epoch99.pth"),
         "SGZ (authors')": checkpoint(published / "sgz_official_Epoch99.pth"),
         "ours": checkpoint(options.ours),
-        "ours, auto exposure": checkpoint(options.ours, auto_exposure=True),
+        "ours, natural": checkpoint(options.ours, "natural"),
     }
 
 

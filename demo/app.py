@@ -25,7 +25,16 @@ from demo.server.guard import Guard
 from demo.server.sessions import GONE, IDLE, safe_name, shrink
 from demo.server.studio import ROUNDS, STRENGTHS, Stopped, Studio, first_clause
 from option import add_checkpoint_option
-from sgz.command import RATE, SIZE, add_device_option, add_network_options, new_parser, run_script
+from sgz.command import (
+    LOOK_ARGUMENTS,
+    RATE,
+    SIZE,
+    add_device_option,
+    add_look_options,
+    add_network_options,
+    new_parser,
+    run_script,
+)
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError, UserError
 from sgz.files import VIDEO_SUFFIXES
@@ -373,6 +382,7 @@ def serve(options: Namespace, root: Path) -> None:
         options.scale_factor,
         device=options.device,
         conv_type=options.conv_type,
+        **{name: getattr(options, name) for name in LOOK_ARGUMENTS},
     )
     studio = Studio(enhancer, root, round(options.max_megapixels * 1e6), options.max_seconds)
     page = build_page(studio, options)
@@ -421,6 +431,7 @@ def demo_parser() -> argparse.ArgumentParser:
     )
     add_checkpoint_option(parser)
     add_network_options(parser, SCALE_FACTOR)
+    add_look_options(parser, "natural")
     add_device_option(parser)
     parser.add_argument("--max_megapixels", type=RATE, default=50.0, help="refuse larger photos")
     parser.add_argument("--max_mb", type=RATE, default=100.0, help="refuse larger files")

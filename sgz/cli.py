@@ -43,7 +43,10 @@ def cli_parser() -> argparse.ArgumentParser:
         "--skip_existing", action="store_true", help="leave out what is there: go on with a folder"
     )
     parser.add_argument("--weights", type=Path, help="a checkpoint in place of the packaged one")
-    add_enhancer_options(parser)
+    add_enhancer_options(parser, look="natural")
+    parser.add_argument(
+        "--verbose", action="store_true", help="say what was found in a photograph: black, noise"
+    )
     parser.add_argument(
         "--max_megapixels", type=RATE, default=300.0, help="refuse larger photographs"
     )
@@ -89,7 +92,7 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
     from sgz.enhancer import Enhancer
     from sgz.errors import ImageError
     from sgz.folder import enhance_file
-    from sgz.image.photo import FORMAT_OF_SUFFIX
+    from sgz.image.photo import FORMAT_OF_SUFFIX, read_photo
 
     if target.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise UserError(f"cannot write a photograph of type {target.suffix or '(none)'}", "suffix")
@@ -99,6 +102,8 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
     except ImageError as error:
         raise UserError(f"{source}: {error}", error.argument) from error
     print(target)
+    if options.verbose:
+        print(enhancer.treatment(read_photo(source).pixels).describe())
     if photo.frames > 1:
         print("of several frames or pages, the first was taken", file=sys.stderr)
     return 0

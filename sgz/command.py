@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sgz.errors import UserError
-from sgz.method import CONV_TYPES, ITERATIONS, SCALE_FACTOR
+from sgz.method import CONV_TYPES, ITERATIONS, LOOKS, MAPS, SCALE_FACTOR
 
+LOOK_ARGUMENTS = ("look", "black_point", "exposure", "map", "denoise", "hue_preserving")
 # Read by libraries when they are first imported, so set by scripts alone; what a user set stays.
 ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime would report its use to its makers
@@ -94,8 +95,8 @@ def add_device_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
 
 
-def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
-    """What an Enhancer is built from, but for the checkpoint."""
+def add_enhancer_options(parser: argparse._ActionsContainer, look: str = "paper") -> None:
+    """What an Enhancer is built from, but for the checkpoint; `look` is the default."""
     add_network_options(parser, SCALE_FACTOR)
     add_device_option(parser)
     parser.add_argument(
@@ -110,16 +111,52 @@ def add_enhancer_options(parser: argparse._ActionsContainer) -> None:
         default=1.0,
         help="multiplies the brightening; 0 leaves the image as it is",
     )
+    add_look_options(parser, look)
+
+
+def noise_level(text: str) -> str | float:
+    """auto, off, or a number of levels."""
+    if text in ("auto", "off"):
+        return text
+    value = float(text)
+    if not 0 <= value <= 255:
+        raise ValueError
+    return value
+
+
+def add_look_options(parser: argparse._ActionsContainer, look: str) -> None:
+    """The look, and each of its parts; a part that is not given is as the look has it."""
+    switch = argparse.BooleanOptionalAction
     parser.add_argument(
-        "--auto_exposure",
-        action="store_true",
-        help="brighten each picture more or less as its mean asks for (not the paper's)",
+        "--look",
+        choices=LOOKS,
+        default=look,
+        help="paper is the method alone; natural adds the parts below",
+    )
+    parser.add_argument(
+        "--black_point", action=switch, help="subtract the veil of offset and stray light"
+    )
+    parser.add_argument(
+        "--exposure", action=switch, help="brighten each picture as much as it asks for"
+    )
+    parser.add_argument(
+        "--map", choices=MAPS, help="how the factor map is enlarged: guided follows edges, no halo"
+    )
+    parser.add_argument(
+        "--denoise",
+        type=noise_level,
+        metavar="auto|off|NUMBER",
+        help="take out noise that would be amplified; a number is its standard deviation in "
+        "levels of 255",
+    )
+    parser.add_argument(
+        "--hue_preserving", action=switch, help="one factor for the three colours: hue stays"
     )
 
 
 def enhancer_arguments(options: argparse.Namespace) -> dict[str, object]:
     """What add_enhancer_options was told, as Enhancer's arguments."""
-    names = ("scale_factor", "iterations", "strength", "device", "conv_type", "auto_exposure")
+    names = ("scale_factor", "iterations", "strength", "device", "conv_type", *LOOK_ARGUMENTS)
     return {name: getattr(options, name) for name in names}
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sgz.look.exposure import fit_strength
+from sgz.kernels import rgb
+from sgz.look.options import PAPER, choose_look
+from sgz.look.treatment import Treatment, adjust_factor, black_of, treat
 from sgz.machine import choose_device, count_cores
 from sgz.method import ITERATIONS, SCALE_FACTOR, small_size
-from sgz.pixels import as_image, as_stack
+from sgz.pixels import PEAK, as_image, as_stack
 from sgz.processor import PACKAGED, ProcessorPath
 
 
@@ -27,11 +29,13 @@ class Enhancer:
         device: a torch device by name, or "auto" for a GPU where there is one, else the CPU.
         conv_type: of the checkpoint: "dsc", "tc" or "dc".
         threads: on the CPU; None takes all cores.
-        auto_exposure: give each picture's map the strength that its mean asks for (exposure.py);
-            `strength` then multiplies that.
+        look: "paper", the curve alone, or "natural", with all the parts below (docs/look.md).
+        black_point, exposure, map, denoise, hue_preserving: the look's parts, each in place of
+            what the look has; see sgz/look/options.py. `strength` multiplies exposure's.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
+        ValueError: an argument is not what is listed here.
     """
 
     def __init__(
@@ -43,14 +47,26 @@ class Enhancer:
         device: str = "auto",
         conv_type: str = "dsc",
         threads: int | None = None,
-        auto_exposure: bool = False,
+        look: str = "paper",
+        black_point: bool | None = None,
+        exposure: bool | None = None,
+        map: str | None = None,
+        denoise: str | float | None = None,
+        hue_preserving: bool | None = None,
     ):
         if scale_factor < 1 or scale_factor != int(scale_factor):
             raise ValueError(f"scale_factor must be a whole number from 1, not {scale_factor}")
         self.scale_factor = int(scale_factor)
         self.iterations = iterations
         self.strength = strength
-        self.auto_exposure = auto_exposure
+        self.look = choose_look(
+            look,
+            black_point=black_point,
+            exposure=exposure,
+            map=map,
+            denoise=denoise,
+            hue_preserving=hue_preserving,
+        )
         self.device = choose_device(str(device))
         weight = PACKAGED / "Epoch99.pth" if weight is None else Path(weight)
         if self.device == "cpu":
@@ -72,30 +88,38 @@ class Enhancer:
         stack = as_stack(image)
         if self.strength == 0 or self.iterations == 0:
             return image.copy()
+        if self.look != PAPER:
+            return as_image(self._apply_look(stack, self._treat(stack)), image)
         stack = self.path.upload(stack)
-        if self.scale_factor > 1 or self.auto_exposure:
-            factor = self.find_factor(stack, self.scale_factor)
-            factor = self.scaled(factor, stack, self.strength)
+        if self.scale_factor > 1:
+            factor = self.path.factor(stack, self.scale_factor)
+            factor = scaled(factor, stack.shape[2], self.strength)
             result = self.path.apply(stack, factor, self.scale_factor, self.iterations)
         else:  # the map is as large as the image: applied tile by tile, it is never held whole
             result = self.path.empty_like(stack)
             for part, factor in self.path.factor_tiles(stack, 1):
-                tile = self.scaled(factor, stack, self.strength)
+                tile = scaled(factor, stack.shape[2], self.strength)
                 result[part] = self.path.apply(stack[part], tile, 1, self.iterations)
         return as_image(self.path.download(result), image)
 
     def factor(self, image: np.ndarray) -> np.ndarray:
         """The factor map: [3, ceil(H / scale), ceil(W / scale)] float32 in [-1, 1].
 
-        The network's own, or with auto_exposure as strong as the picture asks for.
+        The network's own; where the look has exposure or keeps hue, as strong as the picture asks
+        for, or its three channels equal.
         """
-        stack = self.path.upload(as_stack(image))
-        return self.path.download(self.find_factor(stack, self.scale_factor))
+        stack = as_stack(image)
+        if self.look != PAPER:
+            return self._find_factor(black_of(self._shrink(stack), self.look)[1])
+        return self.path.download(self.path.factor(self.path.upload(stack), self.scale_factor))
 
     def factor_of_small(self, small: np.ndarray) -> np.ndarray:
-        """The map [3, h, w], times strength, of a picture [h, w, 3] shrunk by the caller."""
-        stack = self.path.upload(as_stack(small))
-        return self.path.download(self.scaled(self.find_factor(stack, 1), stack, self.strength))
+        """The map [3, h, w], times strength, of a picture [h, w, 3] shrunk by the caller.
+
+        The caller subtracts the black point, if there is to be one.
+        """
+        seen = np.ascontiguousarray(as_stack(small).transpose(2, 0, 1))
+        return scaled(self._find_factor(seen), 3, self.strength)
 
     def apply(
         self,
@@ -122,21 +146,52 @@ class Enhancer:
             raise ValueError(f"the factor map is {factor.shape}, this image's would be {expected}")
         if strength == 0 or rounds == 0:
             return image.copy()
+        if self.look != PAPER:
+            treatment = self._treat(stack, factor, strength, rounds)
+            return as_image(self._apply_look(stack, treatment, rounds), image)
         stack = self.path.upload(stack)
-        factor = self.scaled(self.path.upload(factor), stack, strength)
+        factor = scaled(self.path.upload(factor), stack.shape[2], strength)
         result = self.path.apply(stack, factor, self.scale_factor, rounds)
         return as_image(self.path.download(result), image)
 
-    def find_factor(self, stack, scale: int):
-        """factor() on the device."""
-        factor = self.path.factor(stack, scale)
-        if not self.auto_exposure:
-            return factor
-        small, found = map(self.path.download, (self.path.shrink(stack, scale), factor))
-        return (factor * fit_strength(small, found, self.iterations)).clip(-1, 1)
+    def treatment(self, image: np.ndarray) -> Treatment:
+        """What a call would do to the picture: its black point, its map, its noise."""
+        return self._treat(as_stack(image))
 
-    def scaled(self, factor, stack, strength: float):
-        """The map times strength, in [-1, 1]; its mean channel for gray, which so stays gray."""
-        if stack.shape[2] == 1:
-            factor = factor.mean(axis=0, keepdims=True)
-        return factor if strength == 1 else (factor * strength).clip(-1, 1)
+    def _treat(
+        self,
+        stack: np.ndarray,
+        factor: np.ndarray | None = None,
+        strength: float | None = None,
+        iterations: int | None = None,
+    ) -> Treatment:
+        """The treatment of [H, W, C], with a map of factor() or the network's."""
+        strength = self.strength if strength is None else strength
+        rounds = self.iterations if iterations is None else iterations
+        black, seen = black_of(self._shrink(stack), self.look)
+        factor = self._find_factor(seen) if factor is None else factor
+        factor = scaled(factor, len(seen), strength)
+        return treat(stack, seen, black, factor, self.look, rounds, PEAK[stack.dtype])
+
+    def _apply_look(self, stack: np.ndarray, treatment: Treatment, rounds: int | None = None):
+        """[H, W, C] -> [H, W, C] with the treatment."""
+        rounds = self.iterations if rounds is None else rounds
+        result = self.path.apply_look(self.path.upload(stack), treatment, self.scale_factor, rounds)
+        return self.path.download(result)
+
+    def _shrink(self, stack: np.ndarray) -> np.ndarray:
+        """What the network sees of [H, W, C]: [C, h, w]."""
+        return rgb.shrink(stack, self.scale_factor)
+
+    def _find_factor(self, seen: np.ndarray) -> np.ndarray:
+        """The map [3, h, w] that the look makes of the network's of [C, h, w]."""
+        stack = np.ascontiguousarray(seen.transpose(1, 2, 0))
+        factor = self.path.download(self.path.factor(self.path.upload(stack), 1))
+        return adjust_factor(factor, seen, self.look, self.iterations)
+
+
+def scaled(factor, channels: int, strength: float):
+    """The map times strength, in [-1, 1]; its mean channel for gray, which so stays gray."""
+    if channels == 1:
+        factor = factor.mean(axis=0, keepdims=True)
+    return factor if strength == 1 else (factor * strength).clip(-1, 1)

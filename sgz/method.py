@@ -3,6 +3,8 @@
 SCALE_FACTOR = 12  # the network sees the image shrunk by it, in inference
 ITERATIONS = 8  # times the curve is applied
 CONV_TYPES = ("dsc", "tc", "dc")
+LOOKS = ("natural", "paper")  # natural is ours: sgz/look
+MAPS = ("guided", "bilinear")  # how the factor map is enlarged; the paper's is bilinear
 # By objective: the released code's, and the paper's (section 4.1).
 LOSS_WEIGHTS = {
     "code": {"tv": 1600.0, "spatial": 1.0, "colour": 5.0, "exposure": 10.0, "semantic": 0.1},

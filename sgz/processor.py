@@ -10,8 +10,11 @@ import numpy as np
 from sgz import __version__, onnx_graph
 from sgz.errors import CheckpointError
 from sgz.files import cached
-from sgz.kernels import rgb
+from sgz.kernels import natural, rgb
+from sgz.look.denoise import shrinkage_of
+from sgz.look.treatment import Treatment
 from sgz.method import receptive_radius, small_size
+from sgz.pixels import PEAK
 from sgz.tiling import tiles
 
 TILE = 256  # side of the tiles in network pixels; at 384 they take 300 MB more
@@ -67,7 +70,6 @@ class ProcessorPath:
 
     download = upload
     empty_like = staticmethod(np.empty_like)
-    shrink = staticmethod(rgb.shrink)
 
     def factor(self, stack: np.ndarray, scale: int) -> np.ndarray:
         """The factor map [3, h, w] float32 of [H, W, C]."""
@@ -89,5 +91,18 @@ class ProcessorPath:
         self, stack: np.ndarray, factor: np.ndarray, scale: int, iterations: int
     ) -> np.ndarray:
         """[H, W, C] and its map [C, h, w] -> [H, W, C] enhanced."""
-        bands = self.threads if stack.size > SMALL_IMAGE else 1
-        return rgb.apply_factor(stack, factor, scale, iterations, self.pool, bands)
+        return rgb.apply_factor(stack, factor, scale, iterations, self.pool, self._bands(stack))
+
+    def apply_look(
+        self, stack: np.ndarray, treatment: Treatment, scale: int, iterations: int
+    ) -> np.ndarray:
+        """[H, W, C] -> [H, W, C] with a look."""
+        shrinkage = None
+        if treatment.sigma:
+            shrinkage = shrinkage_of(treatment.sigma * PEAK[stack.dtype], stack.shape)
+        parts = treatment.black, treatment.slope, treatment.offset
+        bands = self._bands(stack)
+        return natural.apply_look(stack, *parts, scale, iterations, shrinkage, self.pool, bands)
+
+    def _bands(self, stack: np.ndarray) -> int:
+        return self.threads if stack.size > SMALL_IMAGE else 1

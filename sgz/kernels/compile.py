@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+FAST = {"contract", "nsz", "arcp"}  # of LLVM's liberties those that keep the order of sums
+
 
 def compile_kernel(function: Callable, signature, **more):
     """numba's compiled function, from its cache on disk where that can be written.
@@ -15,3 +17,10 @@ def compile_kernel(function: Callable, signature, **more):
         return numba.njit(signature, cache=True, **options)(function)
     except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
         return numba.njit(signature, **options)(function)
+
+
+def fixed(kind, dimensions: int):
+    """numba's type of a read-only array, which takes writable ones as well."""
+    import numba
+
+    return numba.types.Array(kind, dimensions, "C", readonly=True)

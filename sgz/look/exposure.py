@@ -1,54 +1,60 @@
-"""Automatic exposure: how strongly a factor map is to act, from the picture as a whole.
+"""Exposure: one strength for a picture's factor map, from what the map makes of the picture.
 
-Not the paper's, and off unless asked for. The network sees windows of 15x15 of its own pixels, in
-which a shadow and a picture that is dark all over look alike; so it leaves the second too dark, and
-lightens daylight more than it need. The mean of the whole picture tells them apart. It asks for one
-number, so the map stays as even as it was.
+The network sees windows of 15x15 of its own pixels, in which a shadow and a picture that is dark
+all over look alike; so it leaves the second too dark and lightens daylight more than it need. Two
+numbers of the whole picture tell them apart, the mean of the largest channel and its highlights:
+one strength brings the first to MEAN, another the second to HIGHLIGHT, and their geometric mean is
+taken. What is there already is not darkened; deep shadows are lifted a little all the same.
 """
 
 import numpy as np
 
-USUAL = 0.42  # mean of the 2,002 training images; what comes out darker is lifted to it
-BRIGHT = 0.6  # the paper's level E: what comes out brighter is lowered to it, or to its input's
-PALE, LIGHTEST = 0.8, 0.01  # but only till that share of it reaches PALE: lamps mean night
-MOST = 2.0  # largest strength
-TRIED = 9  # strengths; between them means are taken as straight
-SIDE = 64  # of what is looked at
+MEAN = 0.5  # of the largest channel
+HIGHLIGHT, BRIGHTEST = 0.8, 0.01  # so light is the brightest hundredth
+AGREEMENT = (0.8, 1.4)  # how far the highlights' strength counts, in parts of the mean's
+SHADOW, DARKEST, LIFT = 0.35, 0.3, 0.9  # mean of the darkest third; at most so strong for it
+NIGHT = 1.25  # above 1, a strength is at most so many times the highlights'
+MOST = 2.5  # largest strength
+STRENGTHS = np.concatenate([[0.0], np.geomspace(0.1, MOST, 13)]).astype(np.float32)
+SIDE = 48  # pixels a side that are looked at
 
 
 def fit_strength(small: np.ndarray, factor: np.ndarray, iterations: int = 8) -> float:
-    """The strength, 0 to 2, at which a picture's map brings it to the mean it should have.
+    """The strength, 0 to MOST, at which a picture's map brings it to the level that fits.
 
     Args:
-        small: what the network saw, [3 or 1, h, w] in [0, 1].
-        factor: its map, [3, h, w] in [-1, 1].
+        small: what the network saw, [C, h, w] in [0, 1], its black point subtracted.
+        factor: its map, [M, h, w] in [-1, 1].
         iterations: how often the curve is applied.
-
-    Returns:
-        1.0 where the mean is between USUAL and BRIGHT already, or more strength does not brighten.
     """
     step = -(-max(small.shape[1:]) // SIDE)
     small, factor = small[:, ::step, ::step], factor[:, ::step, ::step]
-    mean = brighten(small, factor, [1.0], iterations).mean()
-    goal = np.clip(mean, USUAL, max(BRIGHT, small.mean()))
-    if goal == mean:
-        return 1.0
-    strengths = np.linspace(1, MOST, TRIED) if goal > mean else np.linspace(0, 1, TRIED)
-    tried = brighten(small, factor, strengths, iterations)
-    means = tried.mean(axis=(1, 2, 3))
-    if (np.diff(means) <= 0).any():
-        return 1.0
-    found = np.interp(goal, means, strengths)
-    if goal > mean:
-        lightness = tried.max(axis=1).reshape(TRIED, -1)
-        found = min(found, np.interp(PALE, np.quantile(lightness, 1 - LIGHTEST, 1), strengths))
-    return float(found)
+    tried = brighten(small, factor, STRENGTHS, iterations)
+    lightness = np.sort(tried.max(axis=1).reshape(len(STRENGTHS), -1), axis=1)
+    last = lightness.shape[1] - 1
+    means = lightness.mean(axis=1)
+    highlights = lightness[:, round((1 - BRIGHTEST) * last)]
+    shadows = lightness[:, : 1 + int(DARKEST * last)].mean(axis=1)
+    level = reach(means, MEAN)
+    if level > 0:
+        limit = reach(highlights, HIGHLIGHT)
+        level *= np.sqrt(np.clip(limit / level, *AGREEMENT))
+        level = min(level, max(NIGHT * limit, 1.0))  # lamps on black: night, which stays one
+    return float(min(max(level, min(reach(shadows, SHADOW), LIFT)), MOST))
+
+
+def reach(values: np.ndarray, goal: float) -> float:
+    """The least strength at which values, one for each of STRENGTHS, reach a goal."""
+    reached = np.maximum.accumulate(values)
+    if reached[-1] <= reached[0]:  # no strength brightens it
+        return 0.0 if reached[0] >= goal else 1.0
+    return float(np.interp(goal, reached, STRENGTHS))
 
 
 def brighten(small: np.ndarray, factor: np.ndarray, strengths, iterations: int) -> np.ndarray:
-    """The curve x <- x + A (x^2 - x) with the map at each strength: [strengths, 3, h, w]."""
+    """The curve x <- x + A (x^2 - x) with the map at each strength: [strengths, C, h, w]."""
     factors = np.multiply.outer(np.asarray(strengths, np.float32), factor).clip(-1, 1)
-    x = np.broadcast_to(small, factors.shape)
+    x = np.broadcast_to(small, (len(factors), *small.shape))
     for _ in range(iterations):
         x = x + factors * (x * x - x)
     return x

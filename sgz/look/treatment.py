@@ -1,0 +1,94 @@
+"""What one picture is given: black point, guided map, noise; found from the shrunken picture."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgz.look.black_point import find_black_point, subtract_black
+from sgz.look.exposure import fit_strength
+from sgz.look.guided_map import fit_guide, guide_of
+from sgz.look.noise import estimate_sigma
+from sgz.look.options import Look
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """All that the pass over the pixels needs.
+
+    black: [C] float32 in [0, 1]. slope, offset: [M, h, w] float32 of A = slope g + offset, M 1 or
+    C. sigma: standard deviation of the noise to be taken out, in [0, 1]; 0 leaves every pixel.
+    """
+
+    black: np.ndarray
+    slope: np.ndarray
+    offset: np.ndarray
+    sigma: float
+
+    def describe(self) -> str:
+        """Black point and noise in words, in levels of 255."""
+        black = " ".join(f"{255 * value:.1f}" for value in self.black)
+        noise = f"noise {255 * self.sigma:.2f}" if self.sigma else "no noise to take out"
+        return f"black {black}, {noise} (levels of 255)"
+
+
+def black_of(small: np.ndarray, look: Look) -> tuple[np.ndarray, np.ndarray]:
+    """The black point [C] of a shrunken picture [C, h, w], and the picture without it."""
+    if not look.black_point:
+        return np.zeros(len(small), np.float32), small
+    black = find_black_point(small)
+    return black, subtract_black(small, black[:, None, None]).astype(np.float32)
+
+
+def adjust_factor(factor: np.ndarray, seen: np.ndarray, look: Look, iterations: int) -> np.ndarray:
+    """The network's map [3, h, w] as the look wants it: of one hue, as strong as fits.
+
+    Args:
+        seen: what the network saw, [C, h, w], black subtracted.
+    """
+    if look.hue_preserving:
+        factor = np.broadcast_to(factor.mean(axis=0), factor.shape)
+    if look.exposure:
+        factor = factor * np.float32(fit_strength(seen, factor, iterations))
+    return np.ascontiguousarray(factor.clip(-1, 1))
+
+
+def treat(
+    stack: np.ndarray,
+    seen: np.ndarray,
+    black: np.ndarray,
+    factor: np.ndarray,
+    look: Look,
+    iterations: int,
+    peak: float,
+) -> Treatment:
+    """The treatment of a picture [H, W, C] in 0 to peak.
+
+    Args:
+        seen, black: of black_of. factor: [C, h, w] in [-1, 1], as strong as it is to act.
+    """
+    factor = factor[:1] if look.hue_preserving else factor
+    if look.map == "guided":
+        slope, offset = fit_guide(seen, factor)
+    else:
+        slope, offset = np.zeros_like(factor), factor
+    if look.denoise == "off":
+        sigma = 0.0
+    elif look.denoise == "auto":
+        amplified = mean_gain(seen, slope, offset, iterations) / (1 - float(black.mean()))
+        sigma = min(max(amplified - 1, 0.0), 1.0) * estimate_sigma(stack, peak)
+    else:
+        sigma = look.denoise / 255
+    return Treatment(black, slope, offset, sigma)
+
+
+def mean_gain(seen: np.ndarray, slope: np.ndarray, offset: np.ndarray, iterations: int) -> float:
+    """By how much the curve multiplies noise on the mean: dy/dx = prod (1 + A (2 x - 1)).
+
+    Where it is 1, in a picture that is left as it is, no noise is taken out.
+    """
+    factor = (slope * guide_of(seen) + offset).clip(-1, 1)
+    x, gain = seen, np.float32(1)
+    for _ in range(iterations):
+        gain = gain * (1 + factor * (2 * x - 1))
+        x = x + factor * (x * x - x)
+    return float(np.mean(gain))
