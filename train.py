@@ -23,6 +23,8 @@ from sgz.command import run_script
 from sgz.errors import UserError
 from sgz.model import EnhanceNet, initialise_paper
 from training.guide import SemanticGuide, build_guide
+from training.memory import keep_freed_memory
+from training.network import TrainedNet
 from training.records import Monitor
 from training.snapshots import Position, Snapshots, changes, plain
 from training.step import Learner, TrainingDiverged, learning_rate, start_accelerator
@@ -68,7 +70,7 @@ class Trainer:
         )
 
         torch.manual_seed(self.seed)
-        net = EnhanceNet(options.scale_factor, options.conv_type)
+        net = TrainedNet(options.scale_factor, options.conv_type)
         if options.init == "paper":
             initialise_paper(net)
         state = self.load_pretrained(net) if options.load_pretrain else None
@@ -328,6 +330,7 @@ class Trainer:
 
 
 def main() -> int:
+    keep_freed_memory()
     trainer = Trainer(train_options())
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, trainer.ask_to_stop)

@@ -1,7 +1,7 @@
-"""Speed of a training step against the same step done naively: all five losses, ResNet-50 guide.
+"""Speed of a training step: as it is first written, as train.py once took it, as it does now.
 
 python benchmarks/training.py
-python benchmarks/training.py --images_path data/train_data --image_size 512 --train_batch_size 6
+python benchmarks/training.py --image_size 128 --train_batch_size 8 --seg_model guide.pt
 """
 
 import argparse
@@ -52,8 +52,10 @@ def naive_step(paths: list[Path], options: Namespace) -> Callable[[], float]:
     device = torch.device(choose_device(options.device))
     torch.manual_seed(0)
     net = EnhanceNet().to(device)
-    guide = build_guide(weights="none").net.to(device, memory_format=torch.contiguous_format)
-    guide.requires_grad_(True)
+    guide = build_guide(options.seg_model, "none").net
+    guide = guide.to(device, memory_format=torch.contiguous_format)
+    for parameter in guide.parameters():
+        parameter.requires_grad_(True)
     loss = ZeroReferenceLoss(guide=guide)
     adam = torch.optim.Adam(net.parameters(), lr=RATE, weight_decay=1e-3)
     keys = batch_keys(len(paths), options.train_batch_size)
@@ -73,22 +75,32 @@ def naive_step(paths: list[Path], options: Namespace) -> Callable[[], float]:
     return step
 
 
-def our_step(data, options: Namespace, precision: str) -> Callable[[], float]:
-    """train.py's own step on images from its cache; calling it returns the loss."""
+def our_step(paths: list[Path], options: Namespace, way: str) -> Callable[[], float]:
+    """train.py's own step on images from its cache; calling it returns the loss.
+
+    Args:
+        way: "before": with the network that inference uses, freed memory going back to the kernel;
+            or the precision of the step as it is now, "no" or "bf16".
+    """
     import torch
 
-    from dataloader import Step, batches_of
+    from dataloader import LowLightImages, Step, batches_of
     from loss import ZeroReferenceLoss
     from sgz.model import EnhanceNet
     from training.guide import build_guide
+    from training.memory import keep_freed_memory
+    from training.network import TrainedNet
     from training.step import Learner, start_accelerator
 
-    accelerator, device = start_accelerator(options.device, precision)
+    if way != "before":
+        keep_freed_memory()
+    data = LowLightImages(options.images_path, options.image_size)
+    accelerator, device = start_accelerator(options.device, "no" if way == "before" else way)
     torch.manual_seed(0)
-    net = EnhanceNet()
-    loss = ZeroReferenceLoss(guide=build_guide(weights="none"))
+    net = EnhanceNet() if way == "before" else TrainedNet()
+    loss = ZeroReferenceLoss(guide=build_guide(options.seg_model, "none"))
     learner = Learner(net, loss, accelerator, device, weight_decay=1e-3, clip_norm=CLIP_NORM)
-    keys = batch_keys(len(data), options.train_batch_size)
+    keys = batch_keys(len(paths), options.train_batch_size)
 
     def step() -> float:
         images = next(keys)
@@ -99,31 +111,40 @@ def our_step(data, options: Namespace, precision: str) -> Callable[[], float]:
     return step
 
 
-def measure(options: Namespace, precision: str) -> dict[str, float]:
-    """Both steps in turns: median milliseconds, median of their ratios, how far losses differ."""
-    from dataloader import LowLightImages
+def answer(connection, way: str, paths: list[Path], options: Namespace) -> None:
+    """A process: for every message one step; sends its milliseconds and its loss."""
+    step = naive_step(paths, options) if way == "naive" else our_step(paths, options, way)
+    connection.send(None)  # ready
+    while connection.recv():
+        start = time.perf_counter()
+        value = step()
+        connection.send((1000 * (time.perf_counter() - start), value))
 
-    data = LowLightImages(options.images_path, options.image_size)
-    ways = {"naive": naive_step(data.paths, options), "ours": our_step(data, options, precision)}
-    times: dict[str, list[float]] = {name: [] for name in ways}
-    first = {}
+
+def measure(ways: list[str], paths: list[Path], options: Namespace) -> dict[str, dict]:
+    """Each way in a process of its own, a step in turns: milliseconds of each, first loss."""
+    context = multiprocessing.get_context("spawn")
+    results = {way: {"ms": [], "loss": []} for way in ways}
+    pipes = {}
+    for way in ways:
+        pipes[way], other = context.Pipe()
+        context.Process(target=answer, args=(other, way, paths, options), daemon=True).start()
+        other.close()  # so that a process that fails ends the wait for it
+        pipes[way].recv()
     for turn in range(WARM_UP + options.rounds):
-        for name, step in ways.items():
-            start = time.perf_counter()
-            value = step()
-            first.setdefault(name, value)
+        for way, pipe in pipes.items():
+            pipe.send(True)
+            ms, loss = pipe.recv()
+            results[way]["loss"].append(loss)
             if turn >= WARM_UP:
-                times[name].append(1000 * (time.perf_counter() - start))
-    ratios = [a / b for a, b in zip(*times.values(), strict=True)]
-    return {name: median(values) for name, values in times.items()} | {
-        "ratio": median(ratios),
-        "difference": abs(first["ours"] / first["naive"] - 1),
-        "images": min(options.train_batch_size, len(data)),
-    }
+                results[way]["ms"].append(ms)
+    for pipe in pipes.values():
+        pipe.send(False)
+    return results
 
 
 def benchmark_train_parser() -> argparse.ArgumentParser:
-    """Options of benchmark_train.py."""
+    """Options of this script."""
     parser = new_parser("Measure the speed of a training step on this machine.")
     parser.add_argument(
         "--images_path",
@@ -133,32 +154,40 @@ def benchmark_train_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--image_size", type=SIZE, default=256, help="as in train.py")
     parser.add_argument("--train_batch_size", type=SIZE, default=2, help="images per step")
+    parser.add_argument(
+        "--seg_model", default="fpn_resnet50", help="as in train.py, random weights"
+    )
     parser.add_argument("--rounds", type=SIZE, default=9, help="measured steps of each way")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps, …")
     return parser
 
 
 def main() -> None:
+    from dataloader import LowLightImages
+
     options = benchmark_train_parser().parse_args()
     device = choose_device(options.device)
-    rows = {}
-    # A process each: accelerate's precision cannot be changed.
-    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for precision in ("no", "bf16") if device == "cuda" else ("no",):
-            rows[precision] = pool.apply(measure, (options, precision))
-    size, batch = options.image_size, rows["no"]["images"]
-    print(f"{describe_machine(device)}; medians of {options.rounds} steps\n")
+    paths = LowLightImages(options.images_path, options.image_size).paths
+    ways = ["naive", "before", "no", *(["bf16"] if device == "cuda" else [])]
+    results = measure(ways, paths, options)
+    size, batch = options.image_size, min(options.train_batch_size, len(paths))
+    print(f"{describe_machine(device)}; medians of {options.rounds} steps in turns\n")
     print(
-        f"| {size}x{size}, batch {batch}, all five losses | ms a step | images/s "
-        "| times the naive step | first loss differs by |\n|---|---:|---:|---:|---:|"
+        f"| {size}x{size}, batch {batch}, all five losses, guide {Path(options.seg_model).name} "
+        "| ms a step | images/s | times as before | losses differ by |\n|---|---:|---:|---:|---:|"
     )
-    naive = rows["no"]["naive"]
-    print(f"| naive, fp32 | {naive:.0f} | {1000 * batch / naive:.1f} | 1.00 | |")
-    for precision, row in rows.items():
-        print(
-            f"| train.py, {'fp32' if precision == 'no' else precision} | {row['ours']:.0f} "
-            f"| {1000 * batch / row['ours']:.1f} | {row['ratio']:.2f} | {row['difference']:.0e} |"
-        )
+    names = {
+        "naive": "naive",
+        "before": "train.py before",
+        "no": "train.py",
+        "bf16": "train.py, bf16",
+    }
+    before = results["before"]
+    for way, result in results.items():
+        ms = median(result["ms"])
+        times = median(b / a for a, b in zip(result["ms"], before["ms"], strict=True))
+        apart = abs(result["loss"][0] / before["loss"][0] - 1)
+        print(f"| {names[way]} | {ms:.0f} | {1000 * batch / ms:.1f} | {times:.2f} | {apart:.0e} |")
 
 
 if __name__ == "__main__":
