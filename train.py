@@ -160,6 +160,7 @@ class Trainer:
                 options.seg_init,
                 options.num_of_SegClass,
                 self.seed,
+                self.device,
             )
         for warning in caught:
             self.log(f"WARNING: {warning.message}")

@@ -151,18 +151,64 @@ def test_other_torchvision_networks_are_guides(name):
 def test_a_torchscript_file_is_a_guide(tmp_path):
     net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 5, 1))
     torch.jit.script(net).save(tmp_path / "net.pt")
-    guide = build_guide(str(tmp_path / "net.pt"))
+    with pytest.warns(UserWarning, match=r"net\.pt has 5 classes, not 21; its own count"):
+        guide = build_guide(str(tmp_path / "net.pt"))
     image = torch.rand(2, 3, 40, 40, requires_grad=True)
     torch.testing.assert_close(guide(image), net.eval()(image))
     semantic_loss(guide(image)).backward()
     assert image.grad.abs().sum() > 0
-    torch.jit.script(nn.Sequential(nn.Flatten())).save(tmp_path / "flat.pt")
-    for name, message in (("flat", "its output is"), ("text", "no TorchScript network")):
-        (tmp_path / "text.pt").write_text("no network")
-        with pytest.raises(UserError, match=rf"{name}\.pt is no TorchScript.*{message}|{message}"):
-            build_guide(str(tmp_path / f"{name}.pt"))
     with pytest.raises(UserError, match="no TorchScript file at"):
         build_guide(str(tmp_path / "missing.pt"))
+
+
+class Odd(nn.Module):
+    """A guide with one thing wrong."""
+
+    def __init__(self, what: str):
+        super().__init__()
+        self.what = what
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, image):
+        logits = self.conv(image)
+        if self.what == "flat":
+            return logits.flatten(1)
+        if self.what == "one class":
+            return logits[:, :1]
+        if self.what == "NaN":
+            return logits / 0
+        if self.what == "classes":
+            return logits.argmax(1, keepdim=True).expand(-1, 4, -1, -1)
+        if self.what == "no gradient":
+            return logits.detach()
+        return logits.to("cuda")
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("flat", r"it returns the shape \[1, 15376\]"),
+        ("one class", r"it returns the shape \[1, 1, 62, 62\]"),
+        ("NaN", "it returns NaN or infinity"),
+        ("classes", "class numbers, no logits"),
+        ("no gradient", "does not require grad"),
+        ("GPU", "it needs a GPU, and this run has none"),
+    ],
+)
+def test_a_guide_that_cannot_guide_is_a_sentence(what, message, tmp_path):
+    if what == "GPU" and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    torch.jit.script(Odd(what)).save(tmp_path / "net.pt")
+    with pytest.raises(UserError, match=rf"net\.pt cannot be the semantic guide \(.*{message}"):
+        build_guide(str(tmp_path / "net.pt"))
+
+
+def test_files_that_hold_no_network_are_sentences(tmp_path):
+    (tmp_path / "text.pt").write_text("no network")
+    torch.save({"x": torch.zeros(1)}, tmp_path / "state.pt")
+    for name in ("text", "state"):
+        with pytest.raises(UserError, match=rf"{name}\.pt is no TorchScript file \("):
+            build_guide(str(tmp_path / f"{name}.pt"))
 
 
 def test_the_head_may_start_from_a_file(guide, tmp_path):

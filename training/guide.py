@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgz.errors import UserError
+from training.torchscript import load_script
 from utils import load_tensors
 
 PAPERS = "fpn_resnet50"
-PROBE = (1, 3, 64, 64)  # what a TorchScript file is tried on
 
 
 class FPNHead(nn.Module):
@@ -121,6 +121,7 @@ def build_guide(
     head: str = "gaussian",
     num_classes: int = 21,
     seed: int = 0,
+    device: str | torch.device = "cpu",
 ) -> SemanticGuide:
     """The guide of a name: the paper's, a torchvision segmentation network, a TorchScript file.
 
@@ -133,7 +134,9 @@ def build_guide(
             others, random with a warning where they cannot be downloaded.
         head: where the paper's head starts: "gaussian", N(0, 0.01) with zero bias, or the path of
             a state dict of FPNHead.
+        num_classes: of its logits; a TorchScript file has its own, a warning says so.
         seed: of everything random in it.
+        device: where a TorchScript file is loaded and tried.
 
     Raises:
         UserError: what was asked for cannot be had.
@@ -141,7 +144,8 @@ def build_guide(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if Path(model).suffix:
-            return load_script(Path(model))
+            net = load_script(Path(model), num_classes, device)
+            return SemanticGuide(net, model)
         if model != PAPERS:
             net, source = build_torchvision(model, weights, num_classes)
             return SemanticGuide(TorchvisionNet(net), source)
@@ -253,27 +257,6 @@ def load_weights(
     }:
         raise UserError(f"{path} holds no {what}: names or shapes differ")
     net.load_state_dict(state)
-
-
-def load_script(path: Path) -> SemanticGuide:
-    """A TorchScript file as the guide; UserError unless it maps images to logits, with gradient."""
-    if not path.is_file():
-        raise UserError(f"no TorchScript file at {path}; give one, or the name of a guide")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            guide = SemanticGuide(torch.jit.load(path, map_location="cpu"), str(path))
-        image = torch.rand(PROBE, requires_grad=True)
-        logits = guide(image)
-        if logits.dim() != 4 or logits.shape[1] < 2:
-            raise ValueError(f"its output is {list(logits.shape)}")
-        logits.sum().backward()
-    except Exception as error:  # whatever a foreign network may raise
-        raise UserError(
-            f"{path} is no TorchScript network from images [B, 3, H, W] to logits "
-            f"[B, classes, h, w] that gradients pass through ({str(error).splitlines()[0]})"
-        ) from error
-    return guide
 
 
 def import_torchvision_models():
