@@ -1,4 +1,4 @@
-"""Make the README's before-and-after picture from the samples and the weights in the box.
+"""Make the README's picture: the photographs in the box as taken, and in the natural look.
 
 python benchmarks/figures.py
 """
@@ -11,29 +11,32 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
 
-HEIGHT = 200  # pixels of each photograph in the picture
+from sgz import Enhancer
+from sgz.command import run_script
+from sgz.files import write_whole
+from sgz.image.photo import Photo, encode_photo, read_photo
+
+HEIGHT, GAP = 320, 6  # pixels, of each photograph and between them
 
 
 def main() -> None:
     from PIL import Image
 
-    from sgz.enhancer import Enhancer
-    from sgz.image.photo import read_photo
-
-    enhancer = Enhancer(ROOT / "weight/Epoch99.pth")
+    enhancer = Enhancer(look="natural")
     columns = []
-    for path in sorted((ROOT / "data/test_data/samples").glob("*.png")):
+    for path in sorted((ROOT / "data/test_data/photographs").glob("*.jpg")):
         dark = read_photo(path).pixels
-        pair = []
-        for pixels in (dark, enhancer(dark)):
-            image = Image.fromarray(pixels).convert("RGB")
-            width = round(image.width * HEIGHT / image.height)
-            pair.append(np.asarray(image.resize((width, HEIGHT), Image.Resampling.LANCZOS)))
-        gap = np.full((4, pair[0].shape[1], 3), 255, np.uint8)
-        columns += [np.concatenate([pair[0], gap, pair[1]]), np.full((2 * HEIGHT + 4, 4, 3), 255)]
-    picture = np.concatenate(columns[:-1], axis=1).astype(np.uint8)
-    Image.fromarray(picture).save(ROOT / "docs/samples.jpg", quality=90)
+        width = round(dark.shape[1] * HEIGHT / dark.shape[0])
+        tiles = [
+            np.asarray(Image.fromarray(p).resize((width, HEIGHT), Image.Resampling.LANCZOS))
+            for p in (dark, enhancer(dark))
+        ]
+        between = np.full((GAP, width, 3), 255, np.uint8)
+        columns += [np.concatenate([tiles[0], between, tiles[1]])]
+        columns += [np.full((2 * HEIGHT + GAP, GAP, 3), 255, np.uint8)]
+    picture = np.concatenate(columns[:-1], axis=1)
+    write_whole(ROOT / "docs/natural.jpg", encode_photo(Photo(picture), ".jpg"))
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
