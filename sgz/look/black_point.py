@@ -8,7 +8,7 @@ for black and subtracted, as raw converters do ("dark-object subtraction", Chave
 import numpy as np
 
 SHARE = 0.005  # of the pixels are black
-MOST = 16 / 255  # a larger offset is light
+MOST = 16 / 255  # from here on it is light: the more, the less of it is taken for black
 HALF = 0.5  # of what is light (its 95 % quantile) is left at least: a dark gray wall is no veil
 LIGHT = 0.95
 FRAME = 2.5 / 255  # rows and columns at the border up to here are a letterbox
@@ -24,7 +24,7 @@ def find_black_point(small: np.ndarray) -> np.ndarray:
     dark, light = int(SHARE * last), int(np.ceil(LIGHT * last))
     ordered = np.partition(values, (dark, light), axis=1)
     black = np.minimum(ordered[:, dark], HALF * ordered[:, light])
-    return np.minimum(black, MOST).astype(np.float32)
+    return np.minimum(black, np.maximum(2 * MOST - black, 0)).astype(np.float32)
 
 
 def inside_frame(small: np.ndarray) -> np.ndarray:
@@ -33,7 +33,11 @@ def inside_frame(small: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero(lit.any(axis=1)), np.flatnonzero(lit.any(axis=0))
     if not rows.size:
         return small[:, :0, :0]
-    return small[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = lit.shape
+    # The outermost lit ones may be half the frame's.
+    top, bottom = rows[0] + (rows[0] > 0), rows[-1] + (rows[-1] == height - 1)
+    left, right = columns[0] + (columns[0] > 0), columns[-1] + (columns[-1] == width - 1)
+    return small[:, top:bottom, left:right]
 
 
 def subtract_black(values: np.ndarray, black: np.ndarray) -> np.ndarray:

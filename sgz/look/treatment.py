@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgz.look.black_point import find_black_point, subtract_black
+from sgz.look.denoise import denoise_plainly
 from sgz.look.exposure import fit_strength
 from sgz.look.guided_map import fit_guide, guide_of
 from sgz.look.noise import estimate_sigma
@@ -92,3 +93,39 @@ def mean_gain(seen: np.ndarray, slope: np.ndarray, offset: np.ndarray, iteration
         gain = gain * (1 + factor * (2 * x - 1))
         x = x + factor * (x * x - x)
     return float(np.mean(gain))
+
+
+def apply_plainly(
+    picture: np.ndarray, treatment: Treatment, scale: int, iterations: int
+) -> np.ndarray:
+    """The specification of the pass over the pixels, in plain NumPy; kernels/natural.py is fast.
+
+    Args:
+        picture: [H, W, C] floats in [0, 1], as is the result.
+    """
+    height, width = picture.shape[:2]
+    if treatment.sigma:
+        picture = denoise_plainly(picture, treatment.sigma)
+    x = subtract_black(picture, treatment.black).clip(0, 1)
+    slope, offset = (
+        enlarge_plainly(part, scale)[:, :height, :width].transpose(1, 2, 0)
+        for part in (treatment.slope, treatment.offset)
+    )
+    factor = (slope * guide_of(x, axis=2)[..., None] + offset).clip(-1, 1)
+    for _ in range(iterations):
+        x = x + factor * (x * x - x)
+    return x
+
+
+def enlarge_plainly(small: np.ndarray, scale: int) -> np.ndarray:
+    """[M, h, w] -> [M, scale h, scale w], bilinear, corners aligned."""
+    for axis in (1, 2):
+        last = small.shape[axis] - 1
+        places = np.linspace(0, last, small.shape[axis] * scale)
+        below = np.minimum(places.astype(int), max(last - 1, 0))
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        weight = (places - below).reshape(shape)
+        above = np.minimum(below + 1, last)
+        small = small.take(below, axis) * (1 - weight) + small.take(above, axis) * weight
+    return small
