@@ -32,6 +32,7 @@ class DevicePath:
     """
 
     def __init__(self, weight: Path, conv_type: str, device: str):
+        self.arguments = (weight, conv_type, device)
         self.device = torch.device(device)
         self.net = load_model(weight, conv_type=conv_type, device=self.device)
         self.halo = receptive_radius(conv_type)
@@ -40,6 +41,9 @@ class DevicePath:
         if self.device.type == "cuda":
             self.look = torch.compile(look_on_device, dynamic=True)
             self.curve = torch.compile(apply_on_device, dynamic=True)
+
+    def __reduce__(self):
+        return DevicePath, self.arguments  # a compiled pass cannot be pickled
 
     def upload(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.require(array, requirements="CW")).to(self.device)

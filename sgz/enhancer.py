@@ -2,23 +2,27 @@
 
 enhancer = Enhancer()
 bright = enhancer(dark)  # [H, W, 3] RGB, uint8, uint16 or float in [0, 1]
+bright = enhancer("photo.jpg")  # or a PIL image; alpha passes through
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from sgz.inputs import enhance_other, is_plain
 from sgz.kernels import rgb
 from sgz.look.options import PAPER, choose_look
 from sgz.look.treatment import Treatment, adjust_factor, black_of, treat
 from sgz.machine import choose_device, count_cores
-from sgz.method import ITERATIONS, SCALE_FACTOR, small_size
-from sgz.pixels import PEAK, as_image, as_stack
+from sgz.method import ITERATIONS, SCALE_FACTOR, check_iterations, check_strength, small_size
+from sgz.pixels import PEAK, as_image, as_stack, check_factor
 from sgz.processor import PACKAGED, ProcessorPath
 
 
 class Enhancer:
     """Enhances pictures with one set of weights; safe to call from several threads.
+
+    It may be pickled and deep-copied, and goes on in a forked process.
 
     Args:
         weight: a checkpoint of EnhanceNet (ours, the authors' or Zero-DCE++'s); None for the one
@@ -57,8 +61,8 @@ class Enhancer:
         if scale_factor < 1 or scale_factor != int(scale_factor):
             raise ValueError(f"scale_factor must be a whole number from 1, not {scale_factor}")
         self.scale_factor = int(scale_factor)
-        self.iterations = iterations
-        self.strength = strength
+        self.iterations = check_iterations(iterations)
+        self.strength = check_strength(strength)
         self.look = choose_look(
             look,
             black_point=black_point,
@@ -80,11 +84,16 @@ class Enhancer:
         """Enhance [H, W, 3] RGB or [H, W] gray; the result has its shape and type.
 
         Args:
-            image: uint8 or uint16 over their whole range, or float in [0, 1].
+            image: uint8 or uint16 over their whole range, or float in [0, 1]. Also [H, W, 4] RGBA
+                or [H, W, 2], whose alpha passes through; a PIL image, for a PIL image; the path
+                of a photograph, for its pixels as an array, upright.
 
         Raises:
             ValueError: another shape or type, or floats outside [0, 1].
+            ImageError: the path leads to no photograph.
         """
+        if not is_plain(image):
+            return enhance_other(self, image)
         stack = as_stack(image)
         if self.strength == 0 or self.iterations == 0:
             return image.copy()
@@ -136,14 +145,12 @@ class Enhancer:
             strength, iterations: in place of the enhancer's own.
 
         Raises:
-            ValueError: as in a call, or the map does not fit the image.
+            ValueError: as in a call, or the map does not fit the image or is not in [-1, 1].
         """
         stack = as_stack(image)
-        strength = self.strength if strength is None else strength
-        rounds = self.iterations if iterations is None else iterations
-        expected = (3, *small_size(stack.shape, self.scale_factor))
-        if factor.shape != expected:
-            raise ValueError(f"the factor map is {factor.shape}, this image's would be {expected}")
+        strength = self.strength if strength is None else check_strength(strength)
+        rounds = self.iterations if iterations is None else check_iterations(iterations)
+        check_factor(factor, (3, *small_size(stack.shape, self.scale_factor)))
         if strength == 0 or rounds == 0:
             return image.copy()
         if self.look != PAPER:

@@ -20,3 +20,25 @@ def receptive_radius(conv_type: str) -> int:
 def small_size(shape: tuple[int, ...], scale: int) -> tuple[int, int]:
     """Height and width of the factor map of an image [H, W, ...]."""
     return -(-shape[0] // scale), -(-shape[1] // scale)
+
+
+def check_strength(strength: float) -> float:
+    """The factor map's multiplier: any finite number from 0.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not 0 <= strength < float("inf"):
+        raise ValueError(f"strength must be a number from 0, not {strength}")
+    return strength
+
+
+def check_iterations(iterations: int) -> int:
+    """How often the curve is applied: a whole number from 0.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not 0 <= iterations < float("inf") or iterations != int(iterations):
+        raise ValueError(f"iterations must be a whole number from 0, not {iterations}")
+    return int(iterations)

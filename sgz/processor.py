@@ -1,6 +1,8 @@
 """The path of a processor: the network in ONNX Runtime, the curve in a compiled kernel."""
 
+import ctypes
 import hashlib
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,10 +62,39 @@ class ProcessorPath:
     """
 
     def __init__(self, weight: Path, conv_type: str, threads: int):
-        self.session = onnx_graph.open_session(network_of(weight, conv_type), threads)
-        self.halo = receptive_radius(conv_type)
-        self.threads = threads
-        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._set(network_of(weight, conv_type), receptive_radius(conv_type), threads)
+
+    def _set(self, network: bytes, halo: int, threads: int) -> None:
+        self.network, self.halo, self.threads = network, halo, threads
+        self._workers = self._start()
+
+    def _start(self) -> tuple:
+        """This process's own (process, session, pool): all that has threads."""
+        session = onnx_graph.open_session(self.network, self.threads)
+        pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        return os.getpid(), session, pool
+
+    def _current(self) -> tuple:
+        """The same, anew where this process is a fork of the one that started them."""
+        if self._workers[0] != os.getpid():
+            # The parent's threads are not here; closing its session would wait for them.
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._workers[1]))
+            self._workers = self._start()
+        return self._workers
+
+    @property
+    def session(self):
+        return self._current()[1]
+
+    @property
+    def pool(self) -> ThreadPoolExecutor | None:
+        return self._current()[2]
+
+    def __getstate__(self) -> tuple:
+        return self.network, self.halo, self.threads
+
+    def __setstate__(self, state: tuple) -> None:
+        self._set(*state)
 
     def upload(self, array: np.ndarray) -> np.ndarray:
         return array

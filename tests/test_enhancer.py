@@ -168,7 +168,7 @@ def test_factor_then_apply_is_the_call(enhancer, on_device):
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
-        (np.zeros((4, 4, 4), np.uint8), r"shape \(4, 4, 4\)"),
+        (np.zeros((4, 4, 5), np.uint8), r"shape \(4, 4, 5\)"),
         (np.zeros((4,), np.uint8), r"shape \(4,\)"),
         (np.zeros((0, 4, 3), np.uint8), "shape"),
         (np.zeros((4, 4, 3), np.int32), "not int32"),
