@@ -98,7 +98,7 @@ class Enhancer:
         if self.strength == 0 or self.iterations == 0:
             return image.copy()
         if self.look != PAPER:
-            return as_image(self._apply_look(stack, self._treat(stack)), image)
+            return self.apply_treatment(image, self.treatment(image))
         stack = self.path.upload(stack)
         if self.scale_factor > 1:
             factor = self.path.factor(stack, self.scale_factor)
@@ -119,7 +119,7 @@ class Enhancer:
         """
         stack = as_stack(image)
         if self.look != PAPER:
-            return self._find_factor(black_of(self._shrink(stack), self.look)[1])
+            return self._find_factor(black_of(self.shrink(image), self.look)[1])
         return self.path.download(self.path.factor(self.path.upload(stack), self.scale_factor))
 
     def factor_of_small(self, small: np.ndarray) -> np.ndarray:
@@ -154,41 +154,51 @@ class Enhancer:
         if strength == 0 or rounds == 0:
             return image.copy()
         if self.look != PAPER:
-            treatment = self._treat(stack, factor, strength, rounds)
-            return as_image(self._apply_look(stack, treatment, rounds), image)
+            treatment = self.treatment(image, factor, strength, rounds)
+            return self.apply_treatment(image, treatment, rounds)
         stack = self.path.upload(stack)
         factor = scaled(self.path.upload(factor), stack.shape[2], strength)
         result = self.path.apply(stack, factor, self.scale_factor, rounds)
         return as_image(self.path.download(result), image)
 
-    def treatment(self, image: np.ndarray) -> Treatment:
-        """What a call would do to the picture: its black point, its map, its noise."""
-        return self._treat(as_stack(image))
+    def shrink(self, image: np.ndarray) -> np.ndarray:
+        """What the network sees of an image: [C, h, w] float32 in [0, 1]."""
+        return rgb.shrink(as_stack(image), self.scale_factor)
 
-    def _treat(
+    def treatment(
         self,
-        stack: np.ndarray,
+        image: np.ndarray,
         factor: np.ndarray | None = None,
         strength: float | None = None,
         iterations: int | None = None,
+        small: np.ndarray | None = None,
     ) -> Treatment:
-        """The treatment of [H, W, C], with a map of factor() or the network's."""
+        """What the look does to an image: its black point, its map, its noise.
+
+        Args:
+            factor: of factor(); left out, the network is asked.
+            strength, iterations: in place of the enhancer's own.
+            small: of shrink(); given where the image is a preview of another one, whose `small`
+                and factor map these are.
+        """
+        stack = as_stack(image)
         strength = self.strength if strength is None else strength
         rounds = self.iterations if iterations is None else iterations
-        black, seen = black_of(self._shrink(stack), self.look)
+        small = self.shrink(image) if small is None else small
+        black, seen = black_of(small, self.look)
         factor = self._find_factor(seen) if factor is None else factor
         factor = scaled(factor, len(seen), strength)
         return treat(stack, seen, black, factor, self.look, rounds, PEAK[stack.dtype])
 
-    def _apply_look(self, stack: np.ndarray, treatment: Treatment, rounds: int | None = None):
-        """[H, W, C] -> [H, W, C] with the treatment."""
-        rounds = self.iterations if rounds is None else rounds
-        result = self.path.apply_look(self.path.upload(stack), treatment, self.scale_factor, rounds)
-        return self.path.download(result)
-
-    def _shrink(self, stack: np.ndarray) -> np.ndarray:
-        """What the network sees of [H, W, C]: [C, h, w]."""
-        return rgb.shrink(stack, self.scale_factor)
+    def apply_treatment(
+        self, image: np.ndarray, treatment: Treatment, iterations: int | None = None
+    ) -> np.ndarray:
+        """Enhance an image as a treatment says, whose maps are the image's or of its full size."""
+        stack = as_stack(image)
+        rounds = self.iterations if iterations is None else iterations
+        scale = 1 if treatment.slope.shape[1:] == stack.shape[:2] else self.scale_factor
+        result = self.path.apply_look(self.path.upload(stack), treatment, scale, rounds)
+        return as_image(self.path.download(result), image)
 
     def _find_factor(self, seen: np.ndarray) -> np.ndarray:
         """The map [3, h, w] that the look makes of the network's of [C, h, w]."""

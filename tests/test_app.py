@@ -90,8 +90,9 @@ def test_download_is_what_test_py_writes(visitor, server, weight, enhance, tmp_p
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
     done = enhance(
-        "--input_dir", tmp_path / "in", "--test_dir", tmp_path / "out", "--weight_dir", weight
-    )
+        "--input_dir", tmp_path / "in", "--test_dir", tmp_path / "out", "--weight_dir", weight,
+        "--look", "natural",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for name, content in files.items():
         visitor.brighten(name, content)
@@ -112,7 +113,7 @@ def test_sliders_change_picture_and_download(visitor, weight):
     first = visitor.after()
     visitor.set("Strength", 0.5)
     visitor.set("Iterations", 3)
-    enhancer = Enhancer(weight)
+    enhancer = Enhancer(weight, look="natural")
     expected = enhancer.apply(dark, enhancer.factor(dark), 0.5, 3)
     _, download = visitor.save()
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(download))), expected)
@@ -245,7 +246,7 @@ def test_polyglot_is_written_anew(visitor):
 
 
 def test_two_visitors_do_not_mix(visit, weight):
-    enhancer = Enhancer(weight)
+    enhancer = Enhancer(weight, look="natural")
     scenes = [scene(70 + 9 * number, 90, seed=number) for number in range(2)]
     visitors = [visit() for _ in scenes]
     for visitor, dark in zip(visitors, scenes, strict=True):
@@ -406,12 +407,13 @@ def test_old_folders_are_swept(tmp_path):
         shelf.take_upload("/etc/passwd", here, "photo")
 
 
-def test_large_photo_is_shown_small_and_saved_whole(weight, tmp_path, monkeypatch):
+@pytest.mark.parametrize("look", ["paper", "natural"])
+def test_large_photo_is_shown_small_and_saved_whole(look, weight, tmp_path, monkeypatch):
     monkeypatch.setattr(sessions, "PREVIEW", 100)
     monkeypatch.setattr(sessions.shrink, "__defaults__", (100,))
     dark, source = scene(300, 420), tmp_path / "source"
     source.write_bytes(png(dark))
-    enhancer = Enhancer(weight)
+    enhancer = Enhancer(weight, look=look)
     sheet = sessions.new_sheet(enhancer, source, "../../etc/x.png", 10**6)
     assert (sheet.name, sheet.size, sheet.dark.shape) == ("x.png", (420, 300), (71, 100, 3))
     shown = sessions.brighten_preview(enhancer, sheet, 1.0, 8).astype(int)

@@ -12,8 +12,7 @@ import re
 import secrets
 import shutil
 import time
-from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +148,8 @@ class Sheet:
 
     name: for the download. source: the file as it was sent. size: its width and height.
     dark: the preview, [H, W, 3] or [H, W]. alpha: [H, W] or None. factor: the whole
-    photograph's factor map [3, h, w]. icc: the colour profile or None.
+    photograph's factor map [3, h, w]. small: what the network saw of it, [C, h, w].
+    icc: the colour profile or None.
     """
 
     name: str
@@ -158,12 +158,13 @@ class Sheet:
     dark: np.ndarray
     alpha: np.ndarray | None
     factor: np.ndarray
+    small: np.ndarray
     icc: bytes | None
 
     def save(self, session: Session) -> None:
         """Make it the session's photograph, in place of another."""
         about = {"name": self.name, "source": self.source.name, "size": self.size}
-        arrays = {"dark": self.dark, "factor": self.factor}
+        arrays = {"dark": self.dark, "factor": self.factor, "small": self.small}
         if self.alpha is not None:
             arrays["alpha"] = self.alpha
         buffer = io.BytesIO()
@@ -192,6 +193,7 @@ def load_sheet(session: Session) -> Sheet:
         parts["dark"],
         parts.get("alpha"),
         parts["factor"],
+        parts["small"],
         parts["icc"].tobytes() or None,
     )
 
@@ -209,10 +211,9 @@ def new_sheet(enhancer, source: Path, name: str, max_pixels: int) -> Sheet:
     photo = read_photo(source, max_pixels)
     height, width = photo.pixels.shape[:2]
     alpha = None if photo.alpha is None else shrink(photo.alpha)
-    factor = enhancer.factor(photo.pixels)
-    return Sheet(
-        safe_name(name), source, (width, height), shrink(photo.pixels), alpha, factor, photo.icc
-    )
+    factor, small = enhancer.factor(photo.pixels), enhancer.shrink(photo.pixels)
+    dark = shrink(photo.pixels)
+    return Sheet(safe_name(name), source, (width, height), dark, alpha, factor, small, photo.icc)
 
 
 def finish(enhancer, sheet: Sheet, strength: float, iterations: int, max_pixels: int) -> bytes:
@@ -225,18 +226,21 @@ def finish(enhancer, sheet: Sheet, strength: float, iterations: int, max_pixels:
 
 
 def brighten_preview(enhancer, sheet: Sheet, strength: float, iterations: int) -> np.ndarray:
-    """The preview enhanced by the whole photograph's factor map."""
+    """The preview enhanced by the whole photograph's maps."""
     height, width = sheet.dark.shape[:2]
-    factor = sheet.factor
-    if (width, height) != sheet.size:
-        factor = sample_factor(sheet, enhancer.scale_factor)
-        enhancer = copy(enhancer)
-        enhancer.scale_factor = 1  # there now is a factor for every pixel
-    return enhancer.apply(sheet.dark, factor, strength, iterations)
+    if (width, height) == sheet.size:
+        return enhancer.apply(sheet.dark, sheet.factor, strength, iterations)
+    if not (strength and iterations):
+        return sheet.dark
+    treatment = enhancer.treatment(sheet.dark, sheet.factor, strength, iterations, sheet.small)
+    scale = enhancer.scale_factor
+    slope, offset = (sample(m, sheet, scale) for m in (treatment.slope, treatment.offset))
+    treatment = replace(treatment, slope=slope, offset=offset)
+    return enhancer.apply_treatment(sheet.dark, treatment, iterations)
 
 
-def sample_factor(sheet: Sheet, scale: int) -> np.ndarray:
-    """The factor map where the preview's pixels lie: [3, H, W] from [3, h, w].
+def sample(maps: np.ndarray, sheet: Sheet, scale: int) -> np.ndarray:
+    """Maps [M, h, w] of the whole photograph where the preview's pixels lie: [M, H, W].
 
     Between cells as in the whole photograph, whose pixel x lies at cell x (w - 1) / (scale w - 1).
     """
@@ -244,14 +248,13 @@ def sample_factor(sheet: Sheet, scale: int) -> np.ndarray:
 
     places = []
     for side, small, cells in zip(
-        sheet.size, sheet.dark.shape[1::-1], sheet.factor.shape[:0:-1], strict=True
+        sheet.size, sheet.dark.shape[1::-1], maps.shape[:0:-1], strict=True
     ):
         pixels = (np.arange(small) + 0.5) * side / small - 0.5
         places.append((pixels * (cells - 1) / max(scale * cells - 1, 1)).astype(np.float32))
-    stack = np.ascontiguousarray(sheet.factor.transpose(1, 2, 0))
     x, y = np.meshgrid(*places)
-    wide = cv2.remap(stack, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.ascontiguousarray(wide.transpose(2, 0, 1))
+    border = cv2.BORDER_REPLICATE
+    return np.stack([cv2.remap(m, x, y, cv2.INTER_LINEAR, borderMode=border) for m in maps])
 
 
 def paint_factor(sheet: Sheet) -> np.ndarray:
