@@ -16,7 +16,7 @@ SHADOW, DARKEST, LIFT = 0.35, 0.3, 0.9  # mean of the darkest third; at most so 
 NIGHT = 1.25  # above 1, a strength is at most so many times the highlights'
 MOST = 2.5  # largest strength
 STRENGTHS = np.concatenate([[0.0], np.geomspace(0.1, MOST, 13)]).astype(np.float32)
-SIDE = 48  # pixels a side that are looked at
+SIDE = 40  # pixels a side that are looked at
 
 
 def fit_strength(small: np.ndarray, factor: np.ndarray, iterations: int = 8) -> float:

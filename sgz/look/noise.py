@@ -13,7 +13,7 @@ from sgz.kernels.noise import BLOCK, measure_blocks
 FLATTEST = 0.1
 BLACK, WHITE = 3 / 255, 240 / 255  # mean of a block
 FEWEST = 8  # blocks
-SAMPLES = 1536  # blocks at most; a picture of 2 megapixels has 8,100
+SAMPLES = 640  # blocks at most; a picture of 2 megapixels has 8,100
 QUANTISED = 0.35 / 255  # what rounding to 8 bits leaves; no noise
 MOST = 24 / 255
 
