@@ -62,6 +62,10 @@ def build_path(name: str, weights: Path, scale_factor: int) -> Callable[[np.ndar
         from sgz.enhancer import Enhancer
 
         return Enhancer(weights, scale_factor, device="cpu")
+    if name == "natural":
+        from sgz.enhancer import Enhancer
+
+        return Enhancer(weights, scale_factor, device="cpu", look="natural")
     return equalise
 
 
