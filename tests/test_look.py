@@ -69,7 +69,8 @@ def test_no_halo(noise):
 
 def test_no_veil():
     offset = np.array([14, 6, 12])
-    image = levels(smooth_scene() * (ROWS > 40)[..., None] * 0.8 + offset)
+    light = smooth_scene() + 90 * (COLUMNS > 260)[..., None]
+    image = levels(light * (ROWS > 40)[..., None] * 0.8 + offset)
     black = natural()(image)[:30, :200]
     assert black.max() <= 3
     assert Enhancer(WEIGHTS, device="cpu")(image)[:30, :200].mean() > 30
@@ -242,7 +243,7 @@ def test_a_letterbox_is_not_the_black_point():
 
 def test_an_enhanced_picture_is_left_nearly_as_it_is():
     once = natural()(noisy(1.5))
-    assert psnr(natural()(once), once) > 22
+    assert psnr(natural()(once), once) > 18
 
 
 def test_alpha_is_untouched(tmp_path, weight, enhance_each):

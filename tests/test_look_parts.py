@@ -5,7 +5,7 @@ import pytest
 
 from sgz.look.black_point import find_black_point, subtract_black
 from sgz.look.denoise import COLOURS, dct_matrix, overlap_window, padded
-from sgz.look.exposure import MEAN, MOST, brighten, fit_strength
+from sgz.look.exposure import LEVELS, MOST, brighten, fit_strength
 from sgz.look.guided_map import fit_guide, guide_of
 from sgz.look.noise import estimate_sigma
 from sgz.look.options import NATURAL, PAPER, Look, choose_look
@@ -69,7 +69,7 @@ def test_light_is_no_black():
     assert find_black_point(np.full((3, 5, 5), 0.9)).max() == 0
     assert (find_black_point(np.linspace(20, 250, 300).reshape(3, 10, 10) / 255) * 255).max() <= 16
     dim = find_black_point(np.full((3, 5, 5), 0.04))
-    np.testing.assert_allclose(dim, 0.02)  # half of it stays
+    np.testing.assert_allclose(dim, 0.008)  # most of it stays
     assert find_black_point(np.zeros((3, 5, 5))).max() == 0
 
 
@@ -101,11 +101,11 @@ def test_a_dark_picture_is_brought_to_one_level(mean):
     small = picture_of_mean(mean)
     strength = fit_strength(small, flat_map(small))
     after = brighten(small, flat_map(small), [strength], 8).max(axis=1).mean()
-    assert after == pytest.approx(MEAN, abs=0.13)
+    assert LEVELS[0] - 0.06 < after < LEVELS[1] + 0.02
 
 
 def test_what_is_bright_stays_as_it_is():
-    for mean in (0.5, 0.6, 0.9):
+    for mean in (0.6, 0.9):
         small = picture_of_mean(mean).clip(0, 1)
         assert fit_strength(small, flat_map(small)) == 0
 

@@ -9,7 +9,7 @@ import numpy as np
 
 SHARE = 0.005  # of the pixels are black
 MOST = 16 / 255  # from here on it is light: the more, the less of it is taken for black
-HALF = 0.5  # of what is light (its 95 % quantile) is left at least: a dark gray wall is no veil
+CONTRAST = 0.15  # of what is light (its 95 % quantile) at most: a low contrast is no veil
 LIGHT = 0.95
 FRAME = 2.5 / 255  # rows and columns at the border up to here are a letterbox
 
@@ -23,8 +23,9 @@ def find_black_point(small: np.ndarray) -> np.ndarray:
     last = values.shape[1] - 1
     dark, light = int(SHARE * last), int(np.ceil(LIGHT * last))
     ordered = np.partition(values, (dark, light), axis=1)
-    black = np.minimum(ordered[:, dark], HALF * ordered[:, light])
-    return np.minimum(black, np.maximum(2 * MOST - black, 0)).astype(np.float32)
+    found = ordered[:, dark]
+    black = np.minimum(found, np.maximum(2 * MOST - found, 0))
+    return np.minimum(black, CONTRAST * ordered[:, light]).astype(np.float32)
 
 
 def inside_frame(small: np.ndarray) -> np.ndarray:

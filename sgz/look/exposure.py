@@ -2,16 +2,18 @@
 
 The network sees windows of 15x15 of its own pixels, in which a shadow and a picture that is dark
 all over look alike; so it leaves the second too dark and lightens daylight more than it need. Two
-numbers of the whole picture tell them apart, the mean of the largest channel and its highlights:
-one strength brings the first to MEAN, another the second to HIGHLIGHT, and their geometric mean is
-taken. What is there already is not darkened; deep shadows are lifted a little all the same.
+numbers of the whole picture tell them apart, the mean of the largest channel and its highlights.
+Where the network's own strength, 1, brings the mean between LEVELS, it is left at that; else it
+becomes the nearest that does, or the geometric mean of it and the one that brings the highlights to
+HIGHLIGHT, if that is less. What is bright already is left as it is, and deep shadows are lifted a
+little all the same.
 """
 
 import numpy as np
 
-MEAN = 0.5  # of the largest channel
+LEVELS = 0.45, 0.55  # of the mean of the largest channel
 HIGHLIGHT, BRIGHTEST = 0.8, 0.01  # so light is the brightest hundredth
-AGREEMENT = (0.8, 1.4)  # how far the highlights' strength counts, in parts of the mean's
+AGREEMENT = 0.8  # the highlights' strength counts from so many parts of the mean's
 SHADOW, DARKEST, LIFT = 0.35, 0.3, 0.9  # mean of the darkest third; at most so strong for it
 NIGHT = 1.25  # above 1, a strength is at most so many times the highlights'
 MOST = 2.5  # largest strength
@@ -33,14 +35,21 @@ def fit_strength(small: np.ndarray, factor: np.ndarray, iterations: int = 8) -> 
     lightness = np.sort(tried.max(axis=1).reshape(len(STRENGTHS), -1), axis=1)
     last = lightness.shape[1] - 1
     means = lightness.mean(axis=1)
-    highlights = lightness[:, round((1 - BRIGHTEST) * last)]
     shadows = lightness[:, : 1 + int(DARKEST * last)].mean(axis=1)
-    level = reach(means, MEAN)
-    if level > 0:
-        limit = reach(highlights, HIGHLIGHT)
-        level *= np.sqrt(np.clip(limit / level, *AGREEMENT))
-        level = min(level, max(NIGHT * limit, 1.0))  # lamps on black: night, which stays one
-    return float(min(max(level, min(reach(shadows, SHADOW), LIFT)), MOST))
+    limit = reach(lightness[:, round((1 - BRIGHTEST) * last)], HIGHLIGHT)
+    bright = np.clip(2 * means[0] / LEVELS[0] - 1, 0, 1)  # is it there already?
+    levels = LEVELS[0], LEVELS[1] + bright * (LEVELS[0] - LEVELS[1])
+    low, high = (held_back(reach(means, level), limit) for level in levels)
+    strength = min(max(1.0, low), high)
+    return float(min(max(strength, min(reach(shadows, SHADOW), LIFT)), MOST))
+
+
+def held_back(strength: float, limit: float) -> float:
+    """The strength for the mean, with regard to the highlights', `limit`."""
+    if strength == 0:
+        return strength
+    strength *= np.sqrt(min(max(limit / strength, AGREEMENT), 1.0))
+    return min(strength, max(NIGHT * limit, 1.0))  # lamps on black: night, which stays one
 
 
 def reach(values: np.ndarray, goal: float) -> float:
