@@ -42,13 +42,14 @@ def test_frames_are_those_of_the_photograph_path(enhancer, tmp_path):
         assert difference.mean() < 1.0 and difference.max() <= 8
 
 
-def test_exposure_acts_on_frames_as_on_photographs(enhancer, tmp_path):
-    auto = Enhancer(save_weights(tmp_path / "w.pth"), threads=1, exposure=True)
+def test_one_hue_and_exposure_act_on_frames_as_on_photographs(enhancer, tmp_path):
+    parts = {"exposure": True, "hue_preserving": True}
+    auto = Enhancer(save_weights(tmp_path / "w.pth"), threads=1, **parts)
     source = make_clip(tmp_path / "a.mkv", 4, codec="ffv1", pix_fmt="yuv444p")
     enhance(auto, source, tmp_path / "b.mkv", "h264", 0, smoothing=0)
     for dark, bright in zip(decode_all(source), decode_all(tmp_path / "b.mkv"), strict=True):
         assert np.abs(auto(dark).astype(int) - bright).mean() < 1.0
-        assert np.abs(enhancer(dark).astype(int) - bright).mean() > 4.0
+        assert np.abs(enhancer(dark).astype(int) - bright).mean() > 2.0
 
 
 def test_everything_survives_in_an_mp4(enhancer, tmp_path):
