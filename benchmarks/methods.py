@@ -1,11 +1,13 @@
-"""Make the README's comparison of methods: folders of results, their tables, a figure.
+"""Compare methods: folders of results, their tables, and figures to look at.
 
     python benchmarks/methods.py
+    python benchmarks/methods.py --figures_only
     python benchmarks/methods.py --ours weight/Epoch99.pth --shared ../shared --work methods
 
-Writes what gamma 1/2.2, CLAHE, the two published checkpoints and ours, without and with automatic
-exposure, make of the pairs and of DICM as PNG under --work, prints evaluate.py's tables of them,
-and draws docs/methods.jpg.
+Draws docs/methods.jpg (methods side by side), docs/look.jpg and docs/look_crops.jpg (a dozen
+photographs and frames as taken, by the authors' checkpoint, by ours, and in the natural look;
+whole, and parts at 100 %). Then writes what gamma 1/2.2, CLAHE, the two published checkpoints and ours, in
+both looks, make of the pairs and of DICM as PNG under --work, and prints evaluate.py's tables.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +30,22 @@ SCALE_FACTOR = 12
 # The photographs of the figure, of data/dicm: indoors, backlit, night, dusk, windows, bright.
 PHOTOS = ("03", "10", "13", "28", "32", "57")
 CELL = (216, 144)  # width and height of each in the figure
-LABEL_HEIGHT = 24
+LABEL_HEIGHT, GAP = 24, 4
+# A dozen of photographs and frames: of data/dicm, data/pairs/low, data/video and data/camvid_dusk.
+LOOKED_AT = (
+    "dicm/03.jpg", "dicm/10.jpg", "dicm/13.jpg", "dicm/28.jpg", "dicm/32.jpg", "dicm/57.jpg",
+    "pairs/low/56.png", "pairs/low/113.png", "pairs/low/600.png",
+    "camvid_dusk/images/0001TP_006690.png", "video/dim_room.mp4:90", "video/dim_room.mp4:180",
+)  # fmt: skip
+# Edges, blacks and flat areas of them: what, and where its upper left corner lies.
+PARTS = (
+    ("dicm/13.jpg", (110, 60)), ("dicm/32.jpg", (60, 80)), ("dicm/03.jpg", (40, 20)),
+    ("pairs/low/56.png", (120, 250)), ("pairs/low/113.png", (180, 260)),
+    ("pairs/low/600.png", (150, 200)), ("camvid_dusk/images/0001TP_006690.png", (100, 120)),
+    ("video/dim_room.mp4:90", (60, 420)), ("video/dim_room.mp4:90", (250, 430)),
+    ("video/dim_room.mp4:180", (60, 100)),
+)  # fmt: skip
+PART = (264, 176)  # width and height of each
 TABLES = {
     "pairs": ("psnr", "ssim", "niqe", "loe", "newly_clipped"),
     "dicm": ("niqe", "loe", "newly_clipped"),
@@ -87,31 +105,67 @@ def print_table(folders: dict[str, Path], source: Path, reference: Path | None, 
     subprocess.run(command, check=True)
 
 
-def draw_figure(methods: dict[str, Callable], source: Path, target: Path) -> None:
-    """PHOTOS, a row each, across the input and all methods."""
-    from PIL import Image, ImageDraw, ImageFont, ImageOps
+def draw_grid(
+    methods: dict[str, Callable], rows: list[tuple[np.ndarray, Callable]], cell, target: Path
+) -> None:
+    """Pictures, a row each, across the input and all methods.
 
-    from sgz.image.photo import read_photo
+    Args:
+        rows: (picture, what makes a cell of what a method makes of it).
+        cell: width and height.
+    """
+    from PIL import Image, ImageDraw, ImageFont
 
     columns = {"input": lambda image: image} | methods
-    width, height = CELL
-    gap = 4
-    size = (len(columns) * (width + gap) - gap, LABEL_HEIGHT + len(PHOTOS) * (height + gap) - gap)
+    width, height = cell
+    size = (len(columns) * (width + GAP) - GAP, LABEL_HEIGHT + len(rows) * (height + GAP) - GAP)
     figure = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(figure)
     font = ImageFont.load_default(15)
     for column, (name, method) in enumerate(columns.items()):
-        left = column * (width + gap)
+        left = column * (width + GAP)
         draw.text((left + width // 2, LABEL_HEIGHT // 2), name, "black", font, anchor="mm")
-        for row, photo in enumerate(PHOTOS):
-            pixels = method(read_photo(source / f"{photo}.jpg").pixels)
-            cell = ImageOps.fit(Image.fromarray(pixels), CELL, Image.Resampling.LANCZOS)
-            figure.paste(cell, (left, LABEL_HEIGHT + row * (height + gap)))
+        for row, (picture, cut) in enumerate(rows):
+            place = left, LABEL_HEIGHT + row * (height + GAP)
+            figure.paste(cut(Image.fromarray(method(picture))), place)
     figure.save(target, quality=84)
 
 
+def read_picture(data: Path, name: str) -> np.ndarray:
+    """A photograph, or FILE:NUMBER of a video's frame: [H, W, 3] uint8."""
+    from benchmarks.look import read, read_frame
+
+    path, _, number = name.partition(":")
+    return read_frame(data / path, int(number)) if number else read(data / path)
+
+
+def draw_figures(methods: dict[str, Callable], data: Path) -> None:
+    """docs/methods.jpg, docs/look.jpg and docs/look_crops.jpg."""
+    from PIL import Image, ImageOps
+
+    def fit(picture):
+        return ImageOps.fit(picture, CELL, Image.Resampling.LANCZOS)
+
+    def part(corner, picture):
+        top, left = corner
+        return picture.crop((left, top, left + PART[0], top + PART[1]))
+
+    docs = ROOT / "docs"
+    photos = [(read_picture(data, f"dicm/{name}.jpg"), fit) for name in PHOTOS]
+    draw_grid(methods, photos, CELL, docs / "methods.jpg")
+    looks = {
+        "authors": methods["SGZ (authors')"],
+        "ours, paper": methods["ours"],
+        "ours, natural": methods["ours, natural"],
+    }
+    wholes = [(read_picture(data, name), fit) for name in LOOKED_AT]
+    draw_grid(looks, wholes, CELL, docs / "look.jpg")
+    parts = [(read_picture(data, name), partial(part, corner)) for name, corner in PARTS]
+    draw_grid(looks, parts, PART, docs / "look_crops.jpg")
+
+
 def methods_parser() -> argparse.ArgumentParser:
-    """Options of docs/make_methods.py."""
+    """Options of benchmarks/methods.py."""
     parser = new_parser("Compare methods on the pairs and on DICM: tables and a figure.")
     parser.add_argument(
         "--ours", type=Path, default=Path("weight/Epoch99.pth"), help="the checkpoint called ours"
@@ -125,15 +179,17 @@ def methods_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--work", type=Path, default=Path("methods"), help="where the results go, as PNG"
     )
+    parser.add_argument("--figures_only", action="store_true", help="draw, and measure nothing")
     return parser
 
 
 def main() -> None:
-
     options = methods_parser().parse_args()
     methods = build_methods(options)
     data = options.shared / "data"
-    draw_figure(methods, data / "dicm", ROOT / "docs" / "methods.jpg")
+    draw_figures(methods, data)
+    if options.figures_only:
+        return
     for name, metrics in TABLES.items():
         paired = name == "pairs"
         source = data / name / "low" if paired else data / name
