@@ -3,7 +3,7 @@
 python evaluate.py --result_dir test_output/LOL --reference_dir data/LOL/high
 python evaluate.py --compare ours=out/sgz zero_dce=out/zero --input_dir data/dark --report report
 python evaluate.py --task segmentation --seg_model net.onnx --label_dir data/labels \
-    --num_classes 11 --ignore_index 11 --input_dir data/dusk --result_dir out/dusk
+    --classes docs/cityscapes_to_camvid.json --ignore_index 11 --input_dir data/dusk
 """
 
 import argparse
@@ -16,9 +16,10 @@ from evaluation import report, tables
 from evaluation.matching import DIFFERENT_SIZES, INPUT, REFERENCE, read_matched
 from evaluation.protocol import Protocol
 from evaluation.quality import choose_metrics, score_quality
-from evaluation.segmentation import load_segmenter, score_segmentation
+from evaluation.segmentation import score_segmentation
+from evaluation.segmenter import load_segmenter, read_mapping
 from evaluation.tables import Results
-from sgz.command import COUNT, SIZE, new_parser, run_script
+from sgz.command import COUNT, RATE, SIZE, new_parser, run_script
 from sgz.errors import UserError
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo
@@ -116,6 +117,13 @@ def add_segmentation_options(segmentation: argparse._ActionsContainer) -> None:
     segmentation.add_argument("--pred_dir", type=Path, help="predicted label maps")
     segmentation.add_argument("--label_dir", type=Path, help="true label maps")
     segmentation.add_argument("--num_classes", type=SIZE, help="classes are 0 to this less one")
+    segmentation.add_argument(
+        "--classes",
+        type=Path,
+        metavar="JSON",
+        help='of a network with other classes: {"class": [outputs, ...], ...} in the order of the '
+        "labels; in place of --num_classes and --class_names",
+    )
     segmentation.add_argument("--ignore_index", type=COUNT, help="label that does not count")
     segmentation.add_argument("--class_names", nargs="+", metavar="NAME", help="for the table")
     segmentation.add_argument(
@@ -128,6 +136,9 @@ def add_segmentation_options(segmentation: argparse._ActionsContainer) -> None:
         choices=("none", "imagenet"),
         default="none",
         help="what the network expects of values in [0, 1]",
+    )
+    segmentation.add_argument(
+        "--seg_scale", type=RATE, default=1.0, help="images are enlarged by it for --seg_model"
     )
 
 
@@ -200,10 +211,26 @@ def run_quality(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     )
 
 
+def class_names(args) -> tuple[list[str], list[list[int]] | None]:
+    """The labels' classes, and the outputs that make up each where --classes says so."""
+    if args.classes:
+        if args.num_classes or args.class_names or not args.seg_model:
+            raise UserError("--classes is for --seg_model, without --num_classes and --class_names")
+        mapping = read_mapping(args.classes)
+        return list(mapping), list(mapping.values())
+    if not args.num_classes:
+        raise UserError("--task segmentation needs --num_classes N, or --classes JSON")
+    names = args.class_names or [f"class {number}" for number in range(args.num_classes)]
+    if len(set(names)) != args.num_classes:
+        raise UserError(f"{args.num_classes} classes need as many different --class_names")
+    return names, None
+
+
 def run_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
     """Task segmentation; the matched paths are empty unless the figure can show images."""
-    if not args.label_dir or not args.num_classes:
-        raise UserError("--task segmentation needs --label_dir FOLDER and --num_classes N")
+    if not args.label_dir:
+        raise UserError("--task segmentation needs --label_dir FOLDER")
+    names, groups = class_names(args)
     folders = named_methods(args)
     if args.seg_model and args.input_dir:
         folders = {INPUT: args.input_dir, **folders}
@@ -213,17 +240,17 @@ def run_segmentation(args) -> tuple[Results, dict[str, dict[str, Path]]]:
         folders["prediction"] = args.pred_dir
     if not folders:
         raise UserError("nothing to score; give --pred_dir, or --seg_model with --input_dir")
-    names = args.class_names or [f"class {number}" for number in range(args.num_classes)]
-    if len(set(names)) != args.num_classes:
-        raise UserError(f"{args.num_classes} classes need as many different --class_names")
     segment = None
     if args.seg_model:
-        segment = load_segmenter(args.seg_model, args.seg_normalise, args.device)
+        segment = load_segmenter(
+            args.seg_model, args.seg_normalise, args.device, args.seg_scale, groups
+        )
     results, paths = score_segmentation(folders, args.label_dir, names, args.ignore_index, segment)
     if not segment:
         return results, {}
     results.protocol.append(
-        f"Predicted by {args.seg_model.name}, frozen, from each method's images."
+        f"Predicted by {args.seg_model.name}, frozen, from each method's images, "
+        f"enlarged by {args.seg_scale:g}."
     )
     return results, paths
 

@@ -178,7 +178,7 @@ def spread(values: list[float], name: str) -> str:
     """Mean ± standard deviation over seeds; a dash where nothing was measured."""
     digits = {"psnr": 2, "clipped": 1}.get(name, 3)
     if not values:
-        return "–"
+        return "-"
     text = f"{mean(values):.{digits}f}"
     return text if len(values) < 2 else f"{text} ± {stdev(values):.{digits}f}"
 

@@ -1,5 +1,6 @@
 """Does enhancement help a frozen segmentation network? Label maps, networks, confusion matrices."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -7,10 +8,9 @@ import numpy as np
 from tqdm import tqdm
 
 from evaluation import metrics
-from evaluation.matching import REFERENCE, match, read_rgb
+from evaluation.matching import INPUT, REFERENCE, match, read_rgb
 from evaluation.tables import Column, Results
 from sgz.errors import ImageError, UserError
-from sgz.machine import choose_device
 
 
 def count_classes(
@@ -62,65 +62,32 @@ def read_labels(path: Path) -> np.ndarray:
         raise ImageError(f"damaged or no image ({error}); replace or remove it") from error
 
 
-def load_segmenter(
-    path: Path, normalise: str, device: str = "auto"
-) -> Callable[[np.ndarray], np.ndarray]:
-    """A frozen segmentation network as a function from [H, W, 3] uint8 RGB to classes [H, W].
+def bootstrap(
+    matrices: dict[str, np.ndarray], baseline: str | None = None, rounds: int = 2000, seed: int = 0
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Intervals of mIoU that hold 95 % of what redrawn sets of images give.
 
-    The network takes float32 RGB [1, 3, H, W], in [0, 1] or normalised as ImageNet's, and gives
-    logits [1, classes, h, w], which are enlarged to the image, or class numbers [1, H, W].
+    Args:
+        matrices: method -> confusion matrices [images, classes, classes].
+        baseline: a method; the same draws serve all, so that differences from it are paired.
 
-    Raises:
-        UserError: the file cannot be loaded.
+    Returns:
+        Method -> (low, high) of its mIoU in [0, 1]; and of its difference from the baseline.
     """
-    run = load_onnx(path) if path.suffix == ".onnx" else load_torchscript(path, device)
-    mean, deviation = (0.0, 1.0)
-    if normalise == "imagenet":
-        mean, deviation = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))
-
-    def segment(image: np.ndarray) -> np.ndarray:
-        values = (np.float32(image) / 255 - mean) / deviation
-        try:
-            output = run(np.ascontiguousarray(values.transpose(2, 0, 1)[None], np.float32))[0]
-        except Exception as error:  # whatever the runtime raises for a shape it does not take
-            raise ImageError(f"{path.name} does not take this image ({error})") from error
-        if output.ndim == 2:
-            return output.astype(np.int64)
-        import cv2
-
-        logits = np.ascontiguousarray(output.transpose(1, 2, 0))
-        return cv2.resize(logits, image.shape[1::-1], interpolation=cv2.INTER_LINEAR).argmax(2)
-
-    return segment
-
-
-def load_onnx(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Run an ONNX file with onnxruntime."""
-    try:
-        from sgz.onnx_graph import open_session
-
-        session = open_session(path)
-    except Exception as error:
-        raise UserError(f"{path} cannot be loaded as an ONNX network ({error})") from error
-    name = session.get_inputs()[0].name
-    return lambda batch: session.run(None, {name: batch})[0]
-
-
-def load_torchscript(path: Path, device: str) -> Callable[[np.ndarray], np.ndarray]:
-    """Run a TorchScript file."""
-    import torch
-
-    place = choose_device(device)
-    try:
-        network = torch.jit.load(path, map_location=place).eval()
-    except Exception as error:
-        raise UserError(f"{path} cannot be loaded as a TorchScript network ({error})") from error
-
-    def run(batch: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
-            return network(torch.from_numpy(batch).to(place)).cpu().numpy()
-
-    return run
+    images = len(next(iter(matrices.values())))
+    draws = np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), rounds)
+    means = {}
+    for method, counts in matrices.items():
+        totals = np.tensordot(draws, counts, 1)  # [rounds, classes, classes]
+        with warnings.catch_warnings():  # a draw may hold no pixel of any class
+            warnings.simplefilter("ignore", RuntimeWarning)
+            means[method] = np.nanmean([metrics.class_scores(total)[1] for total in totals], 1)
+    ends = (2.5, 97.5)
+    intervals = {method: np.nanpercentile(values, ends) for method, values in means.items()}
+    if baseline is None:
+        return intervals, {}
+    gains = {m: v - means[baseline] for m, v in means.items() if m != baseline}
+    return intervals, {method: np.nanpercentile(values, ends) for method, values in gains.items()}
 
 
 def score_segmentation(
@@ -146,7 +113,7 @@ def score_segmentation(
         UserError: nothing can be scored.
     """
     paths, notes = match({**folders, REFERENCE: label_dir})
-    total = {role: np.zeros((len(names),) * 2, np.int64) for role in folders}
+    counted: dict[str, list[np.ndarray]] = {role: [] for role in folders}
     failures = []
     for name, roles in tqdm(paths.items(), unit="image", disable=None, leave=False):
         try:
@@ -155,19 +122,36 @@ def score_segmentation(
             failures.append(f"{name}: {error}")
             continue
         for role, matrix in counts.items():
-            total[role] += matrix
+            counted[role].append(matrix)
     if len(failures) == len(paths):
         raise UserError(f"no image could be scored; the first: {failures[0]}")
+    matrices = {role: np.stack(counts) for role, counts in counted.items()}
     scores: dict[str, dict] = {}
-    for role, matrix in total.items():
-        accuracy, overlap = metrics.class_scores(matrix)
+    for role, counts in matrices.items():
+        accuracy, overlap = metrics.class_scores(counts.sum(0))
         rows = zip(names, accuracy, overlap, strict=True)
         scores[role] = {n: {"pa": 100 * float(a), "iou": 100 * float(b)} for n, a, b in rows}
     ignored = "none" if ignore_index is None else ignore_index
     protocol = [
         f"One confusion matrix per method over all pixels of {len(paths) - len(failures)} images; "
-        f"ignored label: {ignored}. mPA and mIoU are means over the classes."
+        f"ignored label: {ignored}. mPA and mIoU are means over the classes.",
+        interval_sentence(matrices),
     ]
     columns = [Column("pa", "PA %", 1, 2), Column("iou", "IoU %", 1, 2)]
     # The input competes: whether enhancement helps is the question.
     return Results(columns, scores, None, protocol, failures, notes, unit="class"), paths
+
+
+def interval_sentence(matrices: dict[str, np.ndarray]) -> str:
+    """How sure the mIoU of each method is, and its gain over the input."""
+    intervals, gains = bootstrap(matrices, INPUT if INPUT in matrices else None)
+
+    def show(ends: np.ndarray, sign: str = "") -> str:
+        return " to ".join(f"{100 * end:{sign}.1f}" for end in ends)
+
+    parts = [
+        f"{method} {show(ends)}"
+        + (f" ({show(gains[method], '+')} over the input)" if method in gains else "")
+        for method, ends in intervals.items()
+    ]
+    return f"95 % of mIoU over redrawn images (bootstrap): {', '.join(parts)}."

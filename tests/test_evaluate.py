@@ -270,7 +270,7 @@ def test_images_too_small_for_a_metric(tmp_path):
         (("--result_dir", "good", "--metrics", "fid"), ["no metric fid; choose from psnr"]),
         (("--compare", "x=good", "x=good"), ["names of their own"]),
         (("--compare", "input=good"), ["names of their own"]),
-        (("--task", "segmentation"), ["needs --label_dir FOLDER and --num_classes"]),
+        (("--task", "segmentation"), ["needs --label_dir FOLDER"]),
     ],
 )  # fmt: skip
 def test_what_cannot_be_scored(folders, arguments, words):
@@ -401,6 +401,56 @@ def test_does_enhancement_help_a_frozen_network(labels, name):
     assert document["mean"]["images"] == {"pa": 100, "iou": 100}
     assert document["mean"]["input"]["pa"] < 67  # dark: everything is the darkest class
     assert (labels / "report/samples.png").is_file()
+
+
+def test_a_network_with_other_classes_and_its_interval(labels):
+    """Outputs put together as the labels' classes; one that is in no class never wins."""
+    import torch
+
+    class Four(torch.nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            value = image.mean(1, keepdim=True) * 255
+            found = [-((value - level) ** 2) for level in (220.0, 20.0, 120.0, 20.0)]
+            return torch.cat([*found, torch.full_like(value, 9e9)], 1)
+
+    torch.jit.trace(Four(), torch.zeros(1, 3, 24, 32)).save(labels / "net.pt")
+    mapping = labels / "classes.json"
+    mapping.write_text('{"dark": [1, 3], "middle": [2], "bright": [0]}')
+
+    def run(*more):
+        return evaluate("--task", "segmentation", "--label_dir", labels / "labels", "--seg_model",
+                        labels / "net.pt", "--classes", mapping, "--ignore_index", 11,
+                        "--input_dir", labels / "dark", "--result_dir", labels / "images",
+                        *more)  # fmt: skip
+
+    document = scores(run("--format", "json", "--seg_scale", 2))
+    assert document["mean"]["images"]["iou"] > 90  # edges are blurred by the enlargement
+    assert set(document["classes"]["images"]) == {"dark", "middle", "bright"}
+    text = run().stdout
+    assert re.search(r"images 100\.0 to 100\.0 \(\+\d+\.\d to \+\d+\.\d over the input\)", text)
+    mapping.write_text('{"dark": [1, 9]}')
+    fails(run(), "has outputs 0 to 4; the mapping of classes names 9")
+    for wrong in ("[1]", '{"a": [1], "b": [1]}', '{"a": []}', '{"a": ["x"]}', "{"):
+        mapping.write_text(wrong)
+        fails(run(), "is no mapping of classes")
+    fails(run("--num_classes", 3), "without --num_classes")
+
+
+def test_the_bootstrap_against_a_plain_one():
+    from evaluation.metrics import class_scores
+    from evaluation.segmentation import bootstrap
+
+    rng = np.random.default_rng(3)
+    matrices = rng.integers(0, 50, (2, 40, 3, 3))
+    matrices[1] += 20 * np.eye(3, dtype=np.int64)
+    intervals, gains = bootstrap({"a": matrices[0], "b": matrices[1]}, "a")
+    drawn = [rng.integers(0, 40, 40) for _ in range(3000)]
+    plain = np.array([[class_scores(m[d].sum(0))[1].mean() for m in matrices] for d in drawn])
+    for column, method in enumerate("ab"):
+        expected = np.percentile(plain[:, column], (2.5, 97.5))
+        assert intervals[method] == pytest.approx(expected, abs=0.01)
+    expected = np.percentile(plain[:, 1] - plain[:, 0], (2.5, 97.5))
+    assert gains["b"] == pytest.approx(expected, abs=0.01) and set(gains) == {"b"}
 
 
 def test_segmentation_bad_input(labels):
