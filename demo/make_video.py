@@ -10,7 +10,6 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +27,7 @@ from option import add_checkpoint_option
 from sgz.command import (
     AMOUNT,
     COUNT,
+    RATE,
     add_enhancer_options,
     enhancer_arguments,
     new_parser,
@@ -39,7 +39,8 @@ from sgz.files import find_files, no_images, whole_file, write_whole
 from sgz.image.photo import IMAGE_SUFFIXES, Photo, encode_photo, read_photo
 from sgz.pixels import to_rgb
 from sgz.video.formats import CODECS, Encoding, container_of
-from sgz.video.reader import Picture, Reader, open_source, probe
+from sgz.video.picture import Picture
+from sgz.video.reader import Reader
 from sgz.video.stream import Writer, enhance_video
 
 REMEDIES = {
@@ -48,6 +49,7 @@ REMEDIES = {
     "codec": "choose another --codec, or a name in .mp4 or .mkv",
     "pix_fmt": "see --pix_fmt",
     "encoding": "see --codec, --crf, --preset and --pix_fmt",
+    "max_pixels": "raise it with --max_megapixels",
     "device": "try --device cpu",
 }
 
@@ -79,14 +81,15 @@ class Report:
 
 def stream(options: Namespace, encoding: Encoding) -> int:
     """Video to enhanced video; the exit code."""
-    picture = probe(options.video_path)
+    report = Report()
+    reader = open_reader(options, report)
+    picture = reader.picture
     # One thread: decoder and encoder want the other cores.
     enhancer = Enhancer(options.weight_dir, threads=1, **enhancer_arguments(options))
-    report = Report()
-    with new_bar(count_frames(options.video_path)) as bar:
+    with new_bar(reader.count) as bar:
         frames = enhance_video(
             enhancer,
-            options.video_path,
+            reader,
             options.save_path,
             encoding,
             options.smoothing,
@@ -105,15 +108,11 @@ def stream(options: Namespace, encoding: Encoding) -> int:
 
 def video_to_frames(options: Namespace) -> int:
     """Video to one image a frame; the exit code."""
-    picture = probe(options.video_path)
     report = Report()
     name_of = frame_names(options.image_lowlight_folder)
-    deep = re.search(r"p1\d", picture.pix_fmt) is not None
     frames = 0
-    with (
-        closing(Reader(options.video_path, picture, report.note, report.damage)) as reader,
-        new_bar(count_frames(options.video_path)) as bar,
-    ):
+    with open_reader(options, report) as reader, new_bar(reader.count) as bar:
+        deep = re.search(r"p1\d", reader.picture.pix_fmt) is not None
         for frame in reader.read_frames("rgb48le" if deep else "rgb24"):
             path = name_of(frames)
             content = encode_photo(Photo(frame.to_ndarray()), path.suffix)
@@ -175,10 +174,9 @@ def timing_of_frames(
             width, height, kind, options.fps, 1 / options.fps, None, False, 1, matrix, 2, 2, None
         )
         return picture, iter(range(count))
-    picture = replace(probe(options.video_path), width=width, height=height, interlaced=False)
-    container, video = open_source(options.video_path)
-    with container:
-        times = sorted(p.pts for p in container.demux(video) if p.pts is not None)
+    with open_reader(options, Report()) as reader:
+        picture = replace(reader.picture, width=width, height=height, interlaced=False)
+        times = reader.read_times()
     if len(times) != count:
         step = 1 / picture.rate / picture.time_base
         times = [round(number * step) for number in range(count)]
@@ -210,16 +208,10 @@ def natural_order(path: Path) -> list:
     return [int(part) if part.isdecimal() else part for part in parts]
 
 
-def count_frames(path: Path) -> int | None:
-    """How many frames a video's header promises, or its length and rate make likely."""
-    container, video = open_source(path)
-    with container:
-        if video.frames:
-            return video.frames
-        rate = video.average_rate or video.guessed_rate
-        if not (container.duration and rate):
-            return None
-        return round(Fraction(container.duration, 1_000_000) * rate)
+def open_reader(options: Namespace, report: Report) -> Reader:
+    """The video that the options name."""
+    pixels = round(options.max_megapixels * 1e6)
+    return Reader(options.video_path, report.note, report.damage, pixels)
 
 
 def new_bar(total: int | None) -> tqdm:
@@ -290,6 +282,7 @@ def video_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
     )
+    parser.add_argument("--max_megapixels", type=RATE, default=36.0, help="refuse larger frames")
     parser.add_argument(
         "--keep_partial",
         action="store_true",

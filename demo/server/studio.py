@@ -28,7 +28,7 @@ from demo.server.sessions import (
 from sgz.errors import UserError
 from sgz.image.photo import output_name
 from sgz.video.formats import Encoding
-from sgz.video.reader import open_source, probe
+from sgz.video.reader import Reader
 from sgz.video.stream import enhance_video
 
 STRENGTHS, ROUNDS = (0.0, 1.5), (1, 16)
@@ -149,24 +149,23 @@ class Studio:
         self, session: Session, source: Path, name: str, controls: tuple, progress
     ) -> tuple[Path, list[str]]:
         """The enhanced video, and sentences about what it does differently."""
-        picture, seconds = probe(source), length_of(source)
-        if picture.width * picture.height > MAX_FRAME:
-            raise UserError(f"{picture.width}x{picture.height} is larger than 4096x2304")
-        if seconds > self.max_seconds:
-            raise UserError(f"{seconds:.0f} seconds are over the limit of {self.max_seconds:g}")
         sentences: list[str] = []
-        even = picture.width % 2 == picture.height % 2 == 0
-        target = session.new_place("video", f"{os.path.splitext(safe_name(name))[0]}-bright.mp4")
-        total = round(seconds * float(picture.rate))
-        enhance_video(
-            self.tuned(*controls),
-            source,
-            target,
-            Encoding(pix_fmt="yuv420p" if even else None),  # what every browser plays
-            progress=self.watch(session, progress, total),
-            note=sentences.append,
-            damage=sentences.append,
-        )
+        with Reader(source, sentences.append, sentences.append, MAX_FRAME) as reader:
+            picture, seconds = reader.picture, reader.length
+            if seconds > self.max_seconds:
+                raise UserError(f"{seconds:.0f} seconds are over the limit of {self.max_seconds:g}")
+            even = picture.width % 2 == picture.height % 2 == 0
+            stem = os.path.splitext(safe_name(name))[0]
+            target = session.new_place("video", f"{stem}-bright.mp4")
+            enhance_video(
+                self.tuned(*controls),
+                reader,
+                target,
+                Encoding(pix_fmt="yuv420p" if even else None),  # what every browser plays
+                progress=self.watch(session, progress, reader.count or 0),
+                note=sentences.append,
+                damage=sentences.append,
+            )
         return target, sentences
 
     def tuned(self, strength: float, iterations: int):
@@ -231,13 +230,6 @@ def within(value, limits: tuple):
 def address(path: Path) -> str:
     """Where the web server shows a file of a session's served folder."""
     return f"gradio_api/file={quote(str(path))}"
-
-
-def length_of(path: Path) -> float:
-    """What a video's header says of its length in seconds; 0 where it is silent."""
-    container, _ = open_source(path)
-    with container:
-        return (container.duration or 0) / 1e6
 
 
 def first_clause(sentence: str) -> str:

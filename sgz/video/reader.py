@@ -1,177 +1,162 @@
-"""One video file that is read: what is in it, frame by frame, as far as it can be decoded."""
+"""One video that is read: what is in it, frame by frame, as far as it can be decoded."""
 
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
-import numpy as np
 
 from sgz.errors import UserError
+from sgz.video.clock import Clock
+from sgz.video.picture import Picture, convert, picture_of
 
-HIGH_DEFINITION = 720  # lines; from here on RGB becomes YUV by BT.709, below by BT.601
-
-
-@dataclass(frozen=True)
-class Picture:
-    """What a video's frames are like, found from its first one; colour tags are H.273's numbers."""
-
-    width: int
-    height: int
-    pix_fmt: str
-    rate: Fraction
-    time_base: Fraction
-    aspect: Fraction | None
-    interlaced: bool
-    colour_range: int
-    matrix: int
-    primaries: int
-    transfer: int
-    display_matrix: tuple[int, ...] | None
-
-
-def open_source(path: Path):
-    """Open a video for reading: PyAV's container and the video stream to enhance.
-
-    Raises:
-        UserError: there is no such file, it is no video, or it has sound alone.
-    """
-    if not path.is_file():
-        raise UserError(
-            f"{path} is not an ordinary file" if path.exists() else f"no such video: {path}",
-            "source",
-        )
-    try:
-        container = av.open(str(path), metadata_errors="replace")
-    except av.error.FFmpegError as error:
-        raise UserError(
-            f"{path} is no video that can be read ({error.strerror}); check that it plays"
-        ) from error
-    pictures = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & av.stream.Disposition.attached_pic
-    ]
-    if not pictures:
-        container.close()
-        raise UserError(f"{path} has no video stream; give a file that shows moving pictures")
-    if pictures[0].codec_context is None:
-        container.close()
-        raise UserError(f"{path} is coded in a way that cannot be decoded; convert it first")
-    pictures[0].thread_type = "AUTO"
-    return container, pictures[0]
-
-
-def probe(path: Path) -> Picture:
-    """What the frames of a video are like.
-
-    Raises:
-        UserError: it cannot be opened, or not one frame can be decoded.
-    """
-    container, stream = open_source(path)
-    with container:
-        frame = None
-        try:
-            for packet in container.demux(stream):
-                frame = next(iter(decode_packet(packet)), None)
-                if frame is not None:
-                    break
-        except av.error.FFmpegError:
-            pass
-        if frame is None:
-            raise UserError(f"{path} holds no frame that can be decoded; check that it plays")
-        side_data = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
-        matrix, colour_range = int(frame.colorspace), int(frame.color_range)
-        if frame.format.is_rgb or frame.format.name == "pal8":  # becomes YUV of limited range
-            matrix, colour_range = 1 if frame.height >= HIGH_DEFINITION else 6, 1
-        elif frame.format.name.startswith("yuvj"):
-            colour_range = 2
-        return Picture(
-            frame.width,
-            frame.height,
-            frame.format.name,
-            stream.average_rate or stream.guessed_rate or Fraction(25),
-            stream.time_base,
-            stream.sample_aspect_ratio or None,
-            frame.interlaced_frame,
-            colour_range,
-            matrix,
-            int(frame.color_primaries),
-            int(frame.color_trc),
-            tuple(np.frombuffer(bytes(side_data), np.int32).tolist()) if side_data else None,
-        )
-
-
-def decode_packet(packet) -> list:
-    """The frames a packet completes; none if it is damaged."""
-    try:
-        return packet.decode()
-    except (av.error.FFmpegError, EOFError):
-        return []
+MAX_PIXELS = 36_000_000  # of a frame: 8K; 40 of them are in memory
+PIPE = "-"  # the name of standard input and output
 
 
 class Reader:
-    """The frames of a video, decoded one by one, and the packets of its other streams as they come.
+    """A video, opened once: its picture, its length, its frames one by one, and the packets of its
+    other streams as they come. Nothing is read twice, so a pipe will do.
 
     Args:
-        path, picture: the video and what probe() says of it; every frame comes out in its size.
-        pix_fmt: the pixel format frames come out in, planar YUV.
+        path: the video, or PIPE for standard input.
         note, damage: called with a sentence; see enhance_video.
+        max_pixels: larger frames are refused.
+        start, duration: seconds of the recording to begin at, and to read; None reads to the end.
+        live: frames are wanted at once: none waits to learn how long it is shown, and the decoder
+            works on one at a time.
+
+    Attributes:
+        picture: what the frames are like; every frame comes out in its size.
+        container, video: PyAV's, for tags and the like.
 
     Raises:
-        UserError: as open_source.
+        UserError: there is no such file, it is no video, it has sound alone, not one frame can be
+            decoded, or its frames are too large; from read, that a frame on the way is.
     """
 
     def __init__(
         self,
-        path: Path,
-        picture: Picture,
-        note: Callable[[str], object],
-        damage: Callable[[str], object],
+        path: str | Path,
+        note: Callable[[str], object] = warnings.warn,
+        damage: Callable[[str], object] = warnings.warn,
+        max_pixels: int = MAX_PIXELS,
+        start: float = 0.0,
+        duration: float | None = None,
+        live: bool = False,
     ):
-        self.path, self.picture, self.note, self.damage = path, picture, note, damage
-        self.container, self.video = open_source(path)
-        self.packets = self.broken_packets = self.broken_frames = self.frames = 0
-        self.end = 0.0  # of what was read of any stream, in seconds
-        self.last: int | None = None  # presentation time of the last frame
-        self.resized = False
+        self.path, self.note, self.damage, self.max_pixels = path, note, damage, max_pixels
+        self.live, self.window = live, duration
+        self.container = open_container(path, live)
+        try:
+            self.video = find_pictures(self.container, path)
+            self.video.thread_type = "SLICE" if live else "AUTO"
+            self._check_size(self.video.codec_context)
+            if start:
+                self._seek(start)
+            self.clock = Clock(self.container, start)
+            self.packets = self.broken_packets = self.broken_frames = self.frames = 0
+            self.last: int | None = None  # presentation time of the last frame
+            self.resized = False
+            self._items = self._demux()
+            self._first: list[tuple] = []  # what was read to find the picture
+            self.picture = self._find_picture()
+        except BaseException:
+            self.container.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.container.close()
+
+    @property
+    def length(self) -> float:
+        """Seconds, as the header says or as far as is to be read; 0 where it is silent."""
+        whole = (self.container.duration or 0) / 1e6
+        left = max(whole + float(self.clock.moves[0]), 0.0)
+        return left if self.window is None else min(self.window, left or self.window)
+
+    @property
+    def count(self) -> int | None:
+        """How many frames the header promises, or the length and the rate make likely."""
+        if self.video.frames and self.window is None and not self.clock.moves[0]:
+            return self.video.frames
+        rate = self.video.average_rate or self.video.guessed_rate
+        return round(Fraction(self.length) * rate) if self.length and rate else None
 
     def read(self, pix_fmt: str) -> Iterator:
         """Yield frames of `pix_fmt`, planar YUV, and packets of other streams, in file order."""
         held = None  # a frame is let go when the next one says how long it is shown
         try:
-            for packet in self.container.demux():
-                self.take_time(packet)
-                if packet.stream.index == self.video.index:
-                    for frame in self.decode(packet):
-                        frame = self.prepare(frame, pix_fmt)
-                        if held is not None:
-                            held.duration = frame.pts - held.pts
-                            yield held
-                        held = frame
-                elif packet.size and (packet.dts is not None or packet.pts is not None):
+            for packet, frames in chain(self._first, self._items):
+                for frame in frames or ():
+                    frame = self._prepare(frame, pix_fmt)
+                    if frame is None:
+                        continue
+                    if self.live:
+                        frame.duration = 0
+                        yield frame
+                        continue
+                    if held is not None:
+                        held.duration = frame.pts - held.pts
+                        yield held
+                    held = frame
+                if frames is None and self._is_wanted(packet):
                     yield packet
+                if self._is_past(packet):
+                    break
         except av.error.FFmpegError as error:
-            self.damage(f"{self.path} cannot be read beyond {self.end:.1f} s ({error.strerror})")
+            end = float(self.clock.end)
+            self.damage(f"{self.path} cannot be read beyond {end:.1f} s ({error.strerror})")
         if held is not None:
-            if self.video.duration:
+            if self.video.duration and not self.clock.moves[0] and len(self.clock.moves) == 1:
                 end = (self.video.start_time or 0) + self.video.duration
                 held.duration = end - held.pts if end > held.pts else held.duration
             yield held
-        self.report()
+        self._report()
 
     def read_frames(self, pix_fmt: str) -> Iterator:
         """Yield the frames alone; `pix_fmt` may be RGB."""
         return (item for item in self.read(pix_fmt) if isinstance(item, av.VideoFrame))
 
-    def take_time(self, packet) -> None:
-        """Keep how far into the recording the packets reach."""
-        time = packet.pts if packet.pts is not None else packet.dts
-        if time is not None and packet.time_base:
-            self.end = max(self.end, float((time + (packet.duration or 0)) * packet.time_base))
+    def read_times(self) -> list[int]:
+        """When each frame is shown, in the picture's time base; nothing is decoded for it."""
+        self.video.codec_context.skip_frame = "ALL"
+        packets = [packet for packet, _ in chain(self._first, self._items)]
+        return sorted(
+            packet.pts
+            for packet in packets
+            if packet.stream.index == self.video.index and packet.pts is not None
+        )
 
-    def decode(self, packet) -> list:
+    def _find_picture(self) -> Picture:
+        """Read to the first frame; all that was read is kept for read()."""
+        with suppress(av.error.FFmpegError):
+            for packet, frames in self._items:
+                self._first.append((packet, frames))
+                if frames:
+                    return picture_of(frames[0], self.video)
+        raise UserError(f"{self.path} holds no frame that can be decoded; check that it plays")
+
+    def _demux(self) -> Iterator[tuple]:
+        """(packet, the frames that it completes), None for a packet of another stream."""
+        for packet in self.container.demux():
+            if self.clock.take(packet):
+                self.note(
+                    f"the clock of {self.path} starts again at {float(self.clock.end):.1f} s; "
+                    "it is continued"
+                )
+            yield packet, self._decode(packet) if packet.stream.index == self.video.index else None
+
+    def _decode(self, packet) -> list:
         """The frames a video packet completes; counts what is broken."""
         self.packets += packet.size > 0
         try:
@@ -184,14 +169,18 @@ class Reader:
         self.broken_frames += sum(frame.is_corrupt for frame in frames)
         return frames
 
-    def prepare(self, frame, pix_fmt: str):
-        """A frame in the picture's size and in pix_fmt, timed after the one before it."""
+    def _prepare(self, frame, pix_fmt: str):
+        """A frame in the picture's size and in pix_fmt, timed after the one before it; None if it
+        is outside the part to be read."""
         picture = self.picture
+        self._check_size(frame)
         time = frame.pts
         if time is None:  # a raw stream: count frames
             time = round(self.frames / picture.rate / picture.time_base)
         if self.last is not None and time <= self.last:
             time = self.last + 1
+        if not self._is_inside(time * picture.time_base):
+            return None
         self.last = frame.pts = time
         self.frames += 1
         size = frame.width, frame.height
@@ -206,36 +195,96 @@ class Reader:
             return frame
         return convert(frame, picture, pix_fmt)
 
-    def report(self) -> None:
+    def _seek(self, start: float) -> None:
+        """Go to the last key frame before `start`.
+
+        Raises:
+            UserError: a pipe cannot go there.
+        """
+        if self.path == PIPE:
+            return  # what comes before is read and let go
+        first = self.container.start_time or 0
+        with suppress(av.error.FFmpegError):  # not seekable: the same
+            self.container.seek(int(start * 1e6) + first)
+
+    def _is_inside(self, time: Fraction) -> bool:
+        """Whether a moment is in the part to be read."""
+        if not self.clock.moves[0] and self.window is None:
+            return True
+        time -= Fraction(self.container.start_time or 0, 1_000_000)
+        return time >= 0 and (self.window is None or time < self.window)
+
+    def _is_wanted(self, packet) -> bool:
+        """Whether another stream's packet has content, a time, and belongs to the part read."""
+        time = packet.pts if packet.pts is not None else packet.dts
+        return bool(packet.size and time is not None and self._is_inside(time * packet.time_base))
+
+    def _is_past(self, packet) -> bool:
+        """Whether no frame that is wanted can follow."""
+        if self.window is None or packet.dts is None or packet.stream.index != self.video.index:
+            return False
+        begin = Fraction(self.container.start_time or 0, 1_000_000)
+        return packet.dts * packet.time_base - begin > self.window + 1
+
+    def _check_size(self, picture) -> None:
+        """Refuse frames that would fill the memory."""
+        if picture.width * picture.height > self.max_pixels:
+            raise UserError(
+                f"{self.path} is {picture.width}x{picture.height}, over the limit of "
+                f"{self.max_pixels / 1e6:.0f} megapixels a frame",
+                "max_pixels",
+            )
+
+    def _report(self) -> None:
         """Say what the file promises and does not have, once it is read to its end."""
         if self.broken_packets:
             self.damage(f"{self.broken_packets} packets of {self.path} could not be decoded")
         if self.broken_frames:
             self.damage(f"{self.broken_frames} frames of {self.path} are damaged")
+        if self.window is not None or self.clock.moves[0] or self.path == PIPE:
+            return
         promised = len(self.video.index_entries or ()) or self.video.frames
         length = (self.container.duration or 0) / 1e6
         length += (self.container.start_time or 0) / 1e6
         if self.packets < promised:
             self.damage(f"{self.path} ends early: it has {self.packets} of {promised} frames")
-        elif "matroska" in self.container.format.name and self.end < length - 0.5:
-            self.damage(f"{self.path} ends early: it has {self.end:.1f} of {length:.1f} s")
-
-    def close(self) -> None:
-        self.container.close()
+        elif "matroska" in self.container.format.name and self.clock.end < length - 0.5:
+            end = float(self.clock.end)
+            self.damage(f"{self.path} ends early: it has {end:.1f} of {length:.1f} s")
 
 
-def convert(frame, picture: Picture, pix_fmt: str):
-    """A frame in the picture's size and another pixel format; RGB by the picture's matrix."""
-    time, base, duration = frame.pts, frame.time_base, frame.duration
-    untagged = 1 if picture.height >= HIGH_DEFINITION else 5
-    matrix = {0: untagged, 2: untagged, 6: 5}.get(picture.matrix, picture.matrix)
-    full = "JPEG" if picture.colour_range == 2 else "MPEG"
-    if frame.format.is_rgb or frame.format.name == "pal8":
-        colours = {"dst_colorspace": matrix, "dst_color_range": full}
-    elif pix_fmt.startswith("rgb"):
-        colours = {"src_colorspace": matrix, "src_color_range": full, "dst_color_range": "JPEG"}
-    else:
-        colours = {"src_color_range": full, "dst_color_range": full}
-    result = frame.reformat(picture.width, picture.height, pix_fmt, **colours)
-    result.pts, result.time_base, result.duration = time, base, duration
-    return result
+def open_container(path: str | Path, live: bool = False):
+    """PyAV's container of a file or of standard input.
+
+    Raises:
+        UserError: there is no such file, or it is no video.
+    """
+    name, options = "pipe:0", {}
+    if live:
+        options = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}
+    if path != PIPE:
+        name = str(path)
+        if not Path(path).is_file():
+            missing = f"{path} is not an ordinary file"
+            raise UserError(missing if Path(path).exists() else f"no such video: {path}", "source")
+    try:
+        return av.open(name, metadata_errors="replace", options=options)
+    except av.error.FFmpegError as error:
+        raise UserError(
+            f"{path} is no video that can be read ({error.strerror}); check that it plays"
+        ) from error
+
+
+def find_pictures(container, path: str | Path):
+    """The video stream to enhance.
+
+    Raises:
+        UserError: there is none, or none that can be decoded.
+    """
+    for stream in container.streams.video:
+        if stream.disposition & av.stream.Disposition.attached_pic:
+            continue
+        if stream.codec_context is None:
+            raise UserError(f"{path} is coded in a way that cannot be decoded; convert it first")
+        return stream
+    raise UserError(f"{path} has no video stream; give a file that shows moving pictures")

@@ -21,7 +21,8 @@ from sgz.kernels import rgb, yuv
 from sgz.machine import count_cores
 from sgz.threads import prefetch
 from sgz.video.formats import CODECS, Encoding, container_of, working_format
-from sgz.video.reader import Picture, Reader, probe
+from sgz.video.picture import Picture
+from sgz.video.reader import Reader
 from sgz.video.smoothing import FactorSmoother
 from sgz.video.writer import Writer
 
@@ -30,7 +31,7 @@ PREFETCHED = 6  # frames and packets that a thread may be in advance of the next
 
 def enhance_video(
     enhancer: Enhancer,
-    source: str | Path,
+    source: str | Path | Reader,
     target: str | Path,
     encoding: Encoding | None = None,
     smoothing: float = 0.5,
@@ -42,6 +43,7 @@ def enhance_video(
     """Enhance a video into another file, with its sound and all else that it came with.
 
     Args:
+        source: the video, or one that is open already; it is closed.
         encoding: codec, quality and pixel format; H.264 at visually lossless quality if left out.
         smoothing: how many seconds each way a frame's factor map is averaged; 0 takes each
             frame alone.
@@ -58,16 +60,15 @@ def enhance_video(
         UserError: the source is no video, or the target cannot be written; there is no target.
         KeyboardInterrupt: there is no target, or with keep_partial a shorter one.
     """
-    source, target, encoding = Path(source), Path(target), encoding or Encoding()
-    if target.exists() and source.exists() and target.samefile(source):
+    target, encoding = Path(target), encoding or Encoding()
+    path = Path(source.path if isinstance(source, Reader) else source)
+    if target.exists() and path.exists() and target.samefile(path):
         raise UserError(f"{target} is the input itself", "target")
     container_name = container_of(target, CODECS[encoding.codec])
-    picture = probe(source)
+    opened = source if isinstance(source, Reader) else Reader(source, note, damage)
     frames, interrupted = 0, False
-    with (
-        closing(Reader(source, picture, note, damage)) as reader,
-        whole_file(target) as temporary,
-    ):
+    with opened as reader, whole_file(target) as temporary:
+        picture = reader.picture
         writer = Writer(temporary, container_name, picture, encoding)
         for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
             note(sentence)

@@ -16,7 +16,8 @@ from sgz.video.formats import (
     encoder_options,
     kept_tags,
 )
-from sgz.video.reader import Picture, Reader, convert
+from sgz.video.picture import Picture, convert
+from sgz.video.reader import Reader
 
 
 class Writer:
