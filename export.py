@@ -4,13 +4,14 @@
     python export.py --format onnx --input uint8_nhwc --save_path sgz_uint8.onnx
     python export.py --format torchscript --save_path sgz.pt
     python export.py --format torch_export --save_path sgz.pt2
+    python export.py --target obs --size 180x324
 
-The file takes images of any size. Before it gets its name it is read back and compared with
-PyTorch at five sizes; one that differs is not kept.
+With --format the file takes images of any size; --target makes what one program wants
+(docs/use-it-from.md). Before a file gets its name it is read back and compared with PyTorch; one
+that differs is not kept.
 """
 
 import argparse
-import io
 import warnings
 from argparse import Namespace
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from exporting.formats import to_torch_export, to_torchscript
+from exporting.targets import TARGETS, export_target, parse_size
 from option import add_checkpoint_option
 from sgz.command import SIZE, add_network_options, new_parser, run_script
 from sgz.errors import UserError
 from sgz.files import whole_file
-from sgz.method import SCALE_FACTOR
+from sgz.method import LOOKS, SCALE_FACTOR
 from sgz.model import EnhanceNet, enhance_plainly, load_model
 from sgz.onnx_graph import OPSET, method_to_onnx, open_session
 
@@ -39,6 +42,25 @@ def export_parser() -> argparse.ArgumentParser:
         "--format", choices=("onnx", "torchscript", "torch_export"), default="onnx", help="of file"
     )
     parser.add_argument(
+        "--target",
+        choices=tuple(TARGETS),
+        help="in place of --format, the file that one program takes",
+    )
+    parser.add_argument(
+        "--size",
+        type=parse_size,
+        metavar="HEIGHTxWIDTH",
+        help="of the pictures, for a --target; left out: 180x324 for obs, 360x648 for phones, "
+        "any for ffmpeg. --scale_factor is then such that the network sees about 90 rows, as of a "
+        "1080p picture at 12, the default otherwise",
+    )
+    parser.add_argument(
+        "--look",
+        choices=LOOKS,
+        default="paper",
+        help="natural, without denoising, for --target obs and ffmpeg with a --size",
+    )
+    parser.add_argument(
         "--input",
         choices=("float_nchw", "uint8_nhwc"),
         default="float_nchw",
@@ -50,15 +72,19 @@ def export_parser() -> argparse.ArgumentParser:
         "--save_path",
         type=Path,
         default=None,
-        help="the file; left out: sgz.onnx, sgz.pt (torchscript) or sgz.pt2 (torch_export)",
+        help="the file; left out: sgz.onnx, sgz.pt (torchscript) or sgz.pt2 (torch_export), or "
+        "the name under which the target looks for it",
     )
     parser.add_argument("--iterations", type=SIZE, default=8, help="how often the curve is applied")
-    add_network_options(parser, SCALE_FACTOR)
+    add_network_options(parser, scale_factor=None)
     return parser
 
 
 def main() -> int:
     options = export_parser().parse_args()
+    if options.target:
+        return write_target(options)
+    options.scale_factor = options.scale_factor or SCALE_FACTOR
     target = choose_target(options)
     net = load_model(
         options.weight_dir, options.scale_factor, options.conv_type, options.iterations
@@ -77,12 +103,30 @@ def main() -> int:
     return 0
 
 
+def write_target(options: Namespace) -> int:
+    """The files of --target; the exit code."""
+    try:
+        paths = export_target(options)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {options.save_path or 'here'} ({error.strerror or error}); choose "
+            "another --save_path"
+        ) from error
+    for path in paths:
+        files = [path, *path.rglob("*")] if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files if file.is_file())
+        print(f"done: {path}, {size / 1000:.1f} kB")
+    return 0
+
+
 def choose_target(options: Namespace) -> Path:
     """Where the file goes.
 
     Raises:
         UserError: a suffix that is not the format's, or an input that the format cannot have.
     """
+    if options.size or options.look != "paper":
+        raise UserError("--size and --look are for a --target; leave them out, or see --help")
     suffix = SUFFIXES[options.format]
     target = options.save_path or Path(f"sgz{suffix}")
     if target.suffix.lower() != suffix:
@@ -108,33 +152,6 @@ def describe(options: Namespace) -> str:
     if options.input == "float_nchw":
         return "image float32 [B, 3, H, W], RGB in [0, 1]"
     return "image uint8 [B, H, W, 3], RGB"
-
-
-def to_torchscript(net: EnhanceNet) -> bytes:
-    """A TorchScript archive, for torch.jit.load and libtorch."""
-    print("torch has deprecated TorchScript; --format torch_export takes its place")
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # said above, once
-        torch.jit.save(torch.jit.script(net), buffer)
-    return buffer.getvalue()
-
-
-def to_torch_export(net: EnhanceNet) -> bytes:
-    """An archive for torch.export.load; batch, height and width are free."""
-    from torch.fx.experimental import _config
-
-    free = torch.export.Dim.DYNAMIC
-    image = torch.zeros(2, 3, 50, 61)
-    buffer = io.BytesIO()
-    # Or the file would refuse a batch of one, multiples of the scale factor and tiny images, as
-    # torch.export takes what holds for the sample (a size is not 1, a cut is needed) for a rule.
-    with _config.patch(backed_size_oblivious=True):
-        program = torch.export.export(
-            net, (image,), dynamic_shapes={"image": {0: free, 2: free, 3: free}}
-        )
-        torch.export.save(program, buffer)
-    return buffer.getvalue()
 
 
 def read_back(path: Path, options: Namespace) -> Callable[[np.ndarray], np.ndarray]:

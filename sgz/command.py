@@ -73,8 +73,8 @@ COUNT, SIZE = positive(int, zero=True), positive(int)
 AMOUNT, RATE = positive(float, zero=True), positive(float)
 
 
-def add_network_options(parser: argparse._ActionsContainer, scale_factor: int) -> None:
-    """What decides the network."""
+def add_network_options(parser: argparse._ActionsContainer, scale_factor: int | None) -> None:
+    """What decides the network; a scale factor of None is left to the script."""
     parser.add_argument(
         "--scale_factor",
         type=SIZE,

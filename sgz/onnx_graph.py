@@ -85,26 +85,42 @@ class Graph:
     def __init__(self):
         from onnx import TensorProto
 
-        self.types = {"float": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
+        kinds = {"float": "FLOAT", "uint8": "UINT8", "int64": "INT64"}
+        self.types = {name: getattr(TensorProto, kind) for name, kind in kinds.items()}
         self.nodes = []
         self.constants: dict[str, np.ndarray] = {}
 
-    def add(self, operator: str, *sources: str, result: str = "", **attributes) -> str:
-        """Append a node of one result and return its name, made up unless it is given."""
+    def add(
+        self, operator: str, *sources: str, result: str = "", results: int = 1, **attributes
+    ) -> str:
+        """Append a node and return its first result's name, made up unless it is given."""
         from onnx import helper
 
         result = result or f"{operator}.{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, sources, [result], **attributes))
+        names = [result, *(f"{result}.{number}" for number in range(1, results))]
+        self.nodes.append(helper.make_node(operator, sources, names, **attributes))
         return result
 
     def constant(self, value: float | list) -> str:
         """The name of a constant: a float is float32, an int or a list of them is int64."""
-        array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
-        name = f"constant {value}"
-        self.constants[name] = array
+        kind = np.float32 if isinstance(value, float) else np.int64
+        return self.array(np.array(value, kind), f"constant {value}")
+
+    def array(self, values: np.ndarray, name: str = "") -> str:
+        """The name, made up unless it is given, of an array as a constant."""
+        name = name or f"constant.{len(self.constants)}"
+        self.constants[name] = values
         return name
 
-    def serialise(self, name: str, kind: str, ends: dict[str, list], **properties) -> bytes:
+    def serialise(
+        self,
+        name: str,
+        kind: str,
+        ends: dict[str, list],
+        opset: int = OPSET,
+        ir_version: int = 8,
+        **properties,
+    ) -> bytes:
         """The finished model; `ends` are the shapes of its input and its output, of one kind."""
         from onnx import helper, numpy_helper
 
@@ -114,8 +130,8 @@ class Graph:
         )
         constants = [numpy_helper.from_array(value, key) for key, value in self.constants.items()]
         graph = helper.make_graph(self.nodes, name, [source], [target], constants)
-        opset = helper.make_opsetid("", OPSET)
-        model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+        imports = [helper.make_opsetid("", opset)]
+        model = helper.make_model(graph, opset_imports=imports, ir_version=ir_version)
         helper.set_model_props(model, {key: str(value) for key, value in properties.items()})
         return model.SerializeToString()
 

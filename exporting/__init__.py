@@ -1,0 +1,1 @@
+"""Files for other programs: what export.py writes, by format and by target."""
