@@ -21,7 +21,7 @@ def add_black_point(graph: Graph, small: str, shape: tuple[int, int]) -> str:
     A frame's values are moved behind all others, so that the sorted picture begins with what is
     inside it.
     """
-    inside, count = _add_inside(graph, small)
+    inside, count = _add_inside(graph, small, shape)
     shifted = graph.add("Sub", small, graph.constant(OUTSIDE))
     values = graph.add("Add", graph.add("Mul", shifted, inside), graph.constant(OUTSIDE))
     values = graph.add("Reshape", values, graph.constant([3, -1]))
@@ -32,13 +32,15 @@ def add_black_point(graph: Graph, small: str, shape: tuple[int, int]) -> str:
     light = graph.add("Ceil", graph.add("Mul", last, graph.constant(black_point.LIGHT)))
     dark, light = (_add_column(graph, ordered, place) for place in (dark, light))
     half = graph.add("Mul", light, graph.constant(black_point.HALF))
-    black = graph.add("Min", dark, half, graph.constant(black_point.MOST))
+    black = graph.add("Min", dark, half)
+    fading = graph.add("Relu", graph.add("Sub", graph.constant(2 * black_point.MOST), black))
+    black = graph.add("Min", black, fading)
     # A picture that is all frame has no black: what was found is OUTSIDE's.
     black = graph.add("Mul", black, graph.add("Min", count, graph.constant(1.0)))
     return graph.add("Reshape", black, graph.constant([1, 3, 1, 1]))
 
 
-def _add_inside(graph: Graph, small: str) -> tuple[str, str]:
+def _add_inside(graph: Graph, small: str, shape: tuple[int, int]) -> tuple[str, str]:
     """What inside_frame leaves, [1, 1, h, w] of 0 and 1, and how many pixels that are."""
     lightest = graph.add("ReduceMax", small, axes=[1], keepdims=1)
     lit = _add_truth(graph, "Greater", lightest, graph.constant(black_point.FRAME))
@@ -49,7 +51,15 @@ def _add_inside(graph: Graph, small: str) -> tuple[str, str]:
         begun = graph.add("CumSum", line, axis)
         unfinished = graph.add("CumSum", line, axis, reverse=1)
         both = graph.add("Mul", begun, unfinished)
-        spans.append(graph.add("Min", both, graph.constant(1.0)))
+        span = graph.add("Min", both, graph.constant(1.0))
+        # The outermost lit ones may be half the frame's: out, but at the picture's own border.
+        places = np.arange(shape[along - 2])
+        neighbours = (
+            graph.array((places + by).clip(0, len(places) - 1), f"beside {len(places)} {by}")
+            for by in (-1, 1)
+        )
+        beside = (graph.add("Gather", span, at, axis=along) for at in neighbours)
+        spans.append(graph.add("Min", span, *beside))
     inside = graph.add("Mul", *spans)
     return inside, graph.add("ReduceSum", inside, keepdims=0)
 
