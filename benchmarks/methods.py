@@ -6,8 +6,9 @@
 
 Draws docs/methods.jpg (methods side by side), docs/look.jpg and docs/look_crops.jpg (a dozen
 photographs and frames as taken, by the authors' checkpoint, by ours, and in the natural look;
-whole, and parts at 100 %). Then writes what gamma 1/2.2, CLAHE, the two published checkpoints and ours, in
-both looks, make of the pairs and of DICM as PNG under --work, and prints evaluate.py's tables.
+whole, and parts at 100 %). Then writes what gamma 1/2.2, CLAHE, the two published checkpoints and
+ours, in both looks, make of the pairs and of DICM as PNG under --work, and prints evaluate.py's
+tables.
 """
 
 import argparse
