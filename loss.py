@@ -1,7 +1,5 @@
 """The zero-reference losses and their weighted sum as named parts; all images in [0, 1]."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,8 +13,6 @@ NEIGHBOURS = [
     for dx in (-1, 0, 1)
     if (dy, dx) != (0, 0)
 ]
-# Not the authors': off unless asked for.
-EXTRA_WEIGHTS = {"channel": 0.0, "tone": 0.0}
 
 
 def region_means(image: Tensor, patch_size: int) -> Tensor:
@@ -54,23 +50,9 @@ def colour_loss(enhanced: Tensor) -> Tensor:
     return torch.linalg.vector_norm(torch.stack(squared, 1), dim=1).mean()
 
 
-def exposure_loss(enhanced: Tensor, level: float | Tensor = 0.6, patch_size: int = 16) -> Tensor:
-    """Pull every region's brightness to one level: mean (Y - E)^2 (released code).
-
-    Args:
-        level: in [0, 1]; a tensor [B, 1, 1, 1] gives each image its own.
-    """
+def exposure_loss(enhanced: Tensor, level: float = 0.6, patch_size: int = 16) -> Tensor:
+    """Pull every region's brightness to one level: mean (Y - E)^2 (released code)."""
     return (region_means(enhanced, patch_size) - level).square().mean()
-
-
-def brightness_to_keep(image: Tensor, level: float) -> Tensor:
-    """Each image's own exposure level [B, 1, 1, 1]: `level`, or its mean where that is higher."""
-    return image.mean((1, 2, 3), keepdim=True).clamp(min=level)
-
-
-def channel_loss(factor: Tensor) -> Tensor:
-    """Colours stay: the variance of the factor map [B, 3, H, W] over its channels."""
-    return (factor - factor.mean(1, keepdim=True)).square().mean()
 
 
 def total_variation_loss(factor: Tensor) -> Tensor:
@@ -143,9 +125,7 @@ class ZeroReferenceLoss(torch.nn.Module):
         weights: name -> weight; a part whose weight is 0 is not computed.
         patch_size, exp_level: region of the spatial loss, target of the exposure loss.
         exposure_patch: region of the exposure loss.
-        keep_bright: an image brighter than exp_level has its own brightness as the target.
         guide: a frozen network [B, 3, H, W] -> logits, for the "semantic" part.
-        tone: (enhanced, image) -> scalar, for the "tone" part; see tone.py.
         objective: "code", the released code's losses and weights, or "paper", those printed
             (SGZ, eq. 2 to 6); the semantic part is the same in both.
     """
@@ -156,38 +136,28 @@ class ZeroReferenceLoss(torch.nn.Module):
         patch_size: int = 4,
         exp_level: float = 0.6,
         exposure_patch: int = 16,
-        keep_bright: bool = False,
         guide: torch.nn.Module | None = None,
         objective: str = "code",
-        tone: Callable[[Tensor, Tensor], Tensor] | None = None,
     ):
         super().__init__()
         self.tv, self.spatial, self.colour, self.exposure = OBJECTIVES[objective]
-        default = LOSS_WEIGHTS[objective] | EXTRA_WEIGHTS
-        self.weights = default | (weights or {})
-        if unknown := set(self.weights) - set(default):
+        self.weights = LOSS_WEIGHTS[objective] | (weights or {})
+        if unknown := set(self.weights) - set(LOSS_WEIGHTS[objective]):
             raise ValueError(f"no loss is called {', '.join(sorted(unknown))}")
         if guide is None:
             self.weights["semantic"] = 0.0
-        if tone is None:
-            self.weights["tone"] = 0.0
         self.patch_size = patch_size
         self.exp_level = exp_level
         self.exposure_patch = exposure_patch
-        self.keep_bright = keep_bright
         self.guide = guide
-        self.tone = tone
 
     def forward(self, image: Tensor, enhanced: Tensor, factor: Tensor) -> dict[str, Tensor]:
         """Weighted parts by name, each a scalar; image, enhanced, factor [B, 3, H, W]."""
-        level = brightness_to_keep(image, self.exp_level) if self.keep_bright else self.exp_level
         parts = {
             "tv": lambda: self.tv(factor),
             "spatial": lambda: self.spatial(enhanced, image, self.patch_size),
             "colour": lambda: self.colour(enhanced),
-            "exposure": lambda: self.exposure(enhanced, level, self.exposure_patch),
+            "exposure": lambda: self.exposure(enhanced, self.exp_level, self.exposure_patch),
             "semantic": lambda: semantic_loss(self.guide(enhanced)),
-            "channel": lambda: channel_loss(factor),
-            "tone": lambda: self.tone(enhanced, image),
         }
         return {name: w * parts[name]() for name, w in self.weights.items() if w}

@@ -192,38 +192,7 @@ def add_loss_options(losses: argparse._ActionsContainer) -> None:
         help="semantic guide; 0 leaves it out altogether",
     )
     losses.add_argument(
-        "--channel_weight",
-        type=AMOUNT,
-        default=0.0,
-        help="one factor for all three colours (not the authors')",
-    )
-    losses.add_argument(
-        "--tone_weight",
-        type=AMOUNT,
-        default=0.0,
-        help="lightness follows a gamma that fits the darkness (not the authors', see tone.py)",
-    )
-    losses.add_argument(
-        "--tone_gammas",
-        type=RATE,
-        nargs=7,
-        default=(0.03, 0.05, 0.16, 0.26, 0.37, 0.40, 0.51),
-        metavar="GAMMA",
-        help="its exponents for a lightness in view of 0, 0.03, 0.06, 0.12, 0.25, 0.5, 0.9",
-    )
-    losses.add_argument(
-        "--tone_limit",
-        type=RATE,
-        default=0.34,
-        help="largest brightening factor aimed at, up to 1",
-    )
-    losses.add_argument(
         "--exposure_patch", type=SIZE, default=16, help="region of the exposure loss"
-    )
-    losses.add_argument(
-        "--keep_bright",
-        action="store_true",
-        help="images brighter than --exp_level aim at their own brightness",
     )
     losses.add_argument(
         "--patch_size", type=SIZE, default=4, help="region of the spatial loss (Table 3: 3, 4, 5)"

@@ -11,7 +11,6 @@ import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 
 import torch
 from tqdm import tqdm
@@ -28,7 +27,6 @@ from training.network import TrainedNet
 from training.records import Monitor
 from training.snapshots import Position, Snapshots, changes, plain
 from training.step import Learner, TrainingDiverged, learning_rate, start_accelerator
-from training.tone import Tone, tone_loss
 from training.validation import Validation, preview
 
 SMALLEST_GUIDED = 64  # below, ResNet-50's last stage has one pixel, too few for batch statistics
@@ -107,16 +105,12 @@ class Trainer:
                 "colour": options.colour_weight,
                 "exposure": options.exposure_weight,
                 "semantic": options.seg_weight,
-                "channel": options.channel_weight,
-                "tone": options.tone_weight,
             },
             options.patch_size,
             options.exp_level,
             options.exposure_patch,
-            options.keep_bright,
             guide,
             options.objective,
-            partial(tone_loss, tone=Tone(tuple(options.tone_gammas), options.tone_limit)),
         )
         self.learner = Learner(
             net,
