@@ -28,13 +28,27 @@ def add_black_point(graph: Graph, small: str, shape: tuple[int, int]) -> str:
     ordered = _add_sorted(graph, values, shape[0] * shape[1])
 
     last = graph.add("Sub", count, graph.constant(1.0))
-    dark = graph.add("Floor", graph.add("Mul", last, graph.constant(black_point.SHARE)))
-    light = graph.add("Ceil", graph.add("Mul", last, graph.constant(black_point.LIGHT)))
-    dark, light = (_add_column(graph, ordered, place) for place in (dark, light))
-    half = graph.add("Mul", light, graph.constant(black_point.HALF))
-    black = graph.add("Min", dark, half)
-    fading = graph.add("Relu", graph.add("Sub", graph.constant(2 * black_point.MOST), black))
-    black = graph.add("Min", black, fading)
+    dark, pile, light = (
+        _add_column(graph, ordered, graph.add(way, graph.add("Mul", last, graph.constant(share))))
+        for way, share in (
+            ("Floor", black_point.SHARE),
+            ("Floor", black_point.PILE),
+            ("Ceil", black_point.LIGHT),
+        )
+    )
+    common = graph.add("ReduceMin", dark, keepdims=0)
+    span = graph.add("ReduceMax", graph.add("Sub", pile, dark), keepdims=0)
+    narrow, wide = black_point.NARROW, black_point.WIDE
+    offset = _add_ramp(graph, span, wide / (wide - narrow), -1 / (wide - narrow))
+    rest = graph.add("Sub", dark, common)
+    fading = graph.add("Relu", graph.add("Sub", graph.constant(2 * black_point.MOST), rest))
+    rest = graph.add("Mul", graph.add("Min", rest, fading), offset)
+    kept = _add_ramp(graph, common, 2.0, -1 / black_point.MOST)
+    black = graph.add("Mul", graph.add("Add", rest, common), kept)
+    most = graph.add("Mul", light, graph.constant(black_point.CONTRAST))
+    most = graph.add("Div", most, graph.add("Max", black, graph.constant(1e-9)))
+    most = graph.add("ReduceMin", most, keepdims=0)
+    black = graph.add("Mul", black, graph.add("Min", most, graph.constant(1.0)))
     # A picture that is all frame has no black: what was found is OUTSIDE's.
     black = graph.add("Mul", black, graph.add("Min", count, graph.constant(1.0)))
     return graph.add("Reshape", black, graph.constant([1, 3, 1, 1]))
@@ -99,19 +113,29 @@ def add_exposure(
     darkest = graph.add("Slice", lightness, *map(graph.constant, ends))
     shadows = graph.add("ReduceMean", darkest, axes=[1], keepdims=0)
 
-    level = _add_reach(graph, means, exposure.MEAN)
-    limit = _add_reach(graph, highlights, exposure.HIGHLIGHT)
-    lift = _add_reach(graph, shadows, exposure.SHADOW)
-    share = graph.add("Div", limit, graph.add("Max", level, graph.constant(TINY)))
-    share = graph.add("Clip", share, *map(graph.constant, exposure.AGREEMENT))
-    level = graph.add("Mul", level, graph.add("Sqrt", share))
-    night = graph.add("Mul", limit, graph.constant(exposure.NIGHT))
-    level = graph.add("Min", level, graph.add("Max", night, graph.constant(1.0)))
+    limit = _add_reach(graph, highlights, graph.constant(exposure.HIGHLIGHT))
+    lift = _add_reach(graph, shadows, graph.constant(exposure.SHADOW))
+    low, high = map(float, exposure.LEVELS)
+    before = graph.add("Gather", means, graph.constant(0))
+    bright = _add_ramp(graph, before, -1.0, 2 / low)
+    goal = graph.add("Mul", bright, graph.constant(low - high))
+    goals = graph.constant(low), graph.add("Add", goal, graph.constant(high))
+    low, high = (_add_held_back(graph, _add_reach(graph, means, goal), limit) for goal in goals)
+    strength = graph.add("Min", graph.add("Max", low, graph.constant(1.0)), high)
     lift = graph.add("Min", lift, graph.constant(exposure.LIFT))
-    return graph.add("Min", graph.add("Max", level, lift), graph.constant(exposure.MOST))
+    return graph.add("Min", graph.add("Max", strength, lift), graph.constant(exposure.MOST))
 
 
-def _add_reach(graph: Graph, values: str, goal: float) -> str:
+def _add_held_back(graph: Graph, strength: str, limit: str) -> str:
+    """held_back."""
+    share = graph.add("Div", limit, graph.add("Max", strength, graph.constant(TINY)))
+    share = graph.add("Clip", share, graph.constant(exposure.AGREEMENT), graph.constant(1.0))
+    strength = graph.add("Mul", strength, graph.add("Sqrt", share))
+    night = graph.add("Mul", limit, graph.constant(exposure.NIGHT))
+    return graph.add("Min", strength, graph.add("Max", night, graph.constant(1.0)))
+
+
+def _add_reach(graph: Graph, values: str, goal: str) -> str:
     """reach of [strengths]: a scalar."""
     number = len(exposure.STRENGTHS)
     later = np.triu(np.full((number, number), -10, np.float32), 1)  # what comes after counts not
@@ -119,7 +143,6 @@ def _add_reach(graph: Graph, values: str, goal: float) -> str:
     reached = graph.add("ReduceMax", reached, axes=[1], keepdims=0)
     below = graph.add("Gather", reached, graph.constant(list(range(number - 1))))
     above = graph.add("Gather", reached, graph.constant(list(range(1, number))))
-    goal = graph.constant(goal)
     rise = graph.add("Max", graph.add("Sub", above, below), graph.constant(TINY))
     share = graph.add("Div", graph.add("Sub", goal, below), rise)
     share = graph.add("Clip", share, graph.constant(0.0), graph.constant(1.0))
@@ -209,6 +232,13 @@ def _add_column(graph: Graph, ordered: str, place: str) -> str:
     place = graph.add("Max", place, graph.constant(0.0))
     index = graph.add("Cast", place, to=graph.types["int64"])
     return graph.add("Gather", ordered, index, axis=1)
+
+
+def _add_ramp(graph: Graph, value: str, start: float, slope: float) -> str:
+    """start + slope * value in [0, 1]."""
+    rising = graph.add("Mul", value, graph.constant(slope))
+    rising = graph.add("Add", rising, graph.constant(start))
+    return graph.add("Clip", rising, graph.constant(0.0), graph.constant(1.0))
 
 
 def _add_truth(graph: Graph, comparison: str, *sources: str) -> str:

@@ -46,13 +46,22 @@ def test_no_other_looks(arguments, sentence):
 def test_black_is_each_channels_offset():
     rng = np.random.default_rng(0)
     offset = np.array([10, 2, 6]) / 255
-    light = rng.uniform(0, 0.5, (3, 60, 80)) ** 2
-    light[:, :3] = 0  # a twentieth of it is black
+    light = rng.uniform(0, 0.6, (3, 60, 80))
+    light[:, :4] = 0  # a fifteenth of it is black: values pile up there
     black = find_black_point(light + offset[:, None, None])
     np.testing.assert_allclose(black, offset, atol=1e-6)
     rest = subtract_black(light + offset[:, None, None], black[:, None, None])
     assert rest.min() == 0
     assert rest.max() <= 1
+
+
+def test_the_scenes_colour_is_no_offset():
+    rng = np.random.default_rng(0)
+    darkest = np.array([6, 14, 1]) / 255  # of a meadow, say
+    light = rng.uniform(0, 0.6, (3, 60, 80)) + darkest[:, None, None]
+    black = find_black_point(light)
+    assert np.ptp(black) == 0
+    assert black[0] * 255 == pytest.approx(1 + 0.005 * 0.6 * 255, abs=0.5)
 
 
 def test_a_black_frame_is_not_the_pictures_black():
@@ -67,7 +76,8 @@ def test_a_black_frame_is_not_the_pictures_black():
 
 def test_light_is_no_black():
     assert find_black_point(np.full((3, 5, 5), 0.9)).max() == 0
-    assert (find_black_point(np.linspace(20, 250, 300).reshape(3, 10, 10) / 255) * 255).max() <= 16
+    ramps = np.linspace(20, 250, 300).reshape(3, 10, 10) / 255  # dark red to light blue
+    assert (find_black_point(ramps) * 255).max() <= 16
     dim = find_black_point(np.full((3, 5, 5), 0.04))
     np.testing.assert_allclose(dim, 0.006)  # most of it stays
     assert find_black_point(np.zeros((3, 5, 5))).max() == 0

@@ -3,29 +3,40 @@
 The method multiplies shadows, so an offset of a few levels, often a coloured one, becomes a pale
 veil. In most photographs something is black: the darkest half per cent of each channel is taken
 for black and subtracted, as raw converters do ("dark-object subtraction", Chavez 1988).
+
+What the three channels have in common of it is subtracted always. The rest has a colour, and may be
+the scene's: the darkest of a meadow is green, and taking that away would make its shadows purple.
+It is subtracted as well only where it is an offset, at which values pile up: the darkest twentieth
+of each channel then spans a few levels.
 """
 
 import numpy as np
 
-SHARE = 0.005  # of the pixels are black
+SHARE, PILE, LIGHT = 0.005, 0.05, 0.95  # of the pixels: black; in the pile; all but the lights
 MOST = 16 / 255  # from here on it is light: the more, the less of it is taken for black
 CONTRAST = 0.15  # of what is light (its 95 % quantile) at most: a low contrast is no veil
-LIGHT = 0.95
+NARROW, WIDE = 3 / 255, 5 / 255  # spans of an offset's pile, and of none
 FRAME = 2.5 / 255  # rows and columns at the border up to here are a letterbox
 
 
 def find_black_point(small: np.ndarray) -> np.ndarray:
-    """Each channel's black: [C] float32 in [0, MOST] of a shrunken picture [C, h, w] in [0, 1]."""
+    """Each channel's black, [C] float32, of a shrunken picture [C, h, w] in [0, 1]."""
     values = inside_frame(small)
     values = values.reshape(len(values), -1)
     if not values.size:
         return np.zeros(len(small), np.float32)
     last = values.shape[1] - 1
-    dark, light = int(SHARE * last), int(np.ceil(LIGHT * last))
-    ordered = np.partition(values, (dark, light), axis=1)
-    found = ordered[:, dark]
-    black = np.minimum(found, np.maximum(2 * MOST - found, 0))
-    return np.minimum(black, CONTRAST * ordered[:, light]).astype(np.float32)
+    places = int(SHARE * last), int(PILE * last), int(np.ceil(LIGHT * last))
+    ordered = np.partition(values, places, axis=1)
+    dark, pile, light = (ordered[:, place] for place in places)
+
+    common = dark.min()
+    offset = np.clip((WIDE - (pile - dark).max()) / (WIDE - NARROW), 0, 1)
+    kept = np.clip(2 - common / MOST, 0, 1)
+    rest = np.minimum(dark - common, np.maximum(2 * MOST - (dark - common), 0))
+    black = kept * (common + offset * rest)
+    most = (CONTRAST * light / np.maximum(black, 1e-9)).min()  # in proportion, so that hue stays
+    return (black * min(most, 1)).astype(np.float32)
 
 
 def inside_frame(small: np.ndarray) -> np.ndarray:

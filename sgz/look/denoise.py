@@ -15,7 +15,7 @@ import numpy as np
 from sgz.kernels.denoise import SIDE, Shrinkage
 
 STEP = 8  # between blocks
-LUMA, CHROMA = 2.0, 2.5  # thresholds in standard deviations of the noise
+LUMA, CHROMA = 2.5, 3.0  # thresholds in standard deviations of the noise
 COLOURS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
