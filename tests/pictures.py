@@ -56,6 +56,20 @@ def deep_png(stack: np.ndarray, *extra: bytes) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(body)
 
 
+def interlaced_png(stack: np.ndarray) -> bytes:
+    """The same in seven passes, as PNG's section 8.2 says."""
+    plain = deep_png(stack)
+    starts = ((0, 0), (0, 4), (4, 0), (0, 2), (2, 0), (0, 1), (1, 0))
+    steps = ((8, 8), (8, 8), (8, 4), (4, 4), (4, 2), (2, 2), (2, 1))
+    rows = b"".join(
+        b"\0" + row.astype(">u2").tobytes()
+        for (y, x), (dy, dx) in zip(starts, steps, strict=True)
+        for row in stack[y::dy, x::dx]
+    )
+    header = plain[16:28] + b"\1"
+    return plain[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + plain[-12:]
+
+
 def deep_tiff(stack: np.ndarray, **options) -> bytes:
     """A 16-bit TIFF through tifffile."""
     buffer = io.BytesIO()
@@ -173,6 +187,21 @@ def kinds() -> dict[str, tuple[bytes, np.ndarray, np.ndarray | None]]:
         ),
         "deep tiles.tif": (deep_tiff(deep, tile=(16, 16)), deep, None),
         "deep deflated.tif": (deep_tiff(deep, compression="zlib"), deep, None),
+        "deep predicted.tif": (
+            deep_tiff(deep, compression="zlib", predictor=2, byteorder=">"), deep, None,
+        ),
+        "deep predicted tiles.tif": (
+            deep_tiff(deep, compression="zlib", predictor=2, tile=(16, 16)), deep, None,
+        ),
+        "deep planes.tif": (
+            deep_tiff(deep.transpose(2, 0, 1), planarconfig="separate"), deep, None,
+        ),
+        "deep bigtiff.tif": (deep_tiff(deep, bigtiff=True), deep, None),
+        "deep interlaced.png": (interlaced_png(deep), deep, None),
+        "deep hole.png": (
+            deep_png(deep, chunk(b"tRNS", deep[3, 4].astype(">u2").tobytes())), deep,
+            np.where((deep == deep[3, 4]).all(2), 0, 65535).astype(np.uint16),
+        ),
     }  # fmt: skip
 
 

@@ -87,21 +87,24 @@ OTHERS = {
     "palette": kinds()["palette.png"][0],
     "clear palette": kinds()["palette clear.png"][0],
     "bits": kinds()["bits.png"][0],
-    "16 bits": deep_png(scene(5, 6, 3, np.uint16)),
     "animation": animation("PNG"),
     "interlaced": raw_png(good_rows(), 6, 5, 3, interlace=1),
     "a clear level": saved(Image.fromarray(scene(6, 5)), "PNG", transparency=(1, 2, 3)),
-    "a bomb": bomb(1000),
-    "JPEG": saved(Image.fromarray(scene(6, 5)), "JPEG"),
-    "too few rows": raw_png(good_rows(5), 6, 5, 3),
-    "too many rows": raw_png(good_rows(7), 6, 5, 3),
-    "a byte too much": raw_png(good_rows() + b"\0", 6, 5, 3),
-    "no such filter": raw_png(b"\5" + good_rows()[1:], 6, 5, 3),
     "no height": raw_png(b"", 0, 5, 3),
-    "no data": b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""),
+    "no data": png.SIGNATURE + chunk(b"IHDR", bytes(13)) + chunk(b"IEND", b""),
+    "JPEG": saved(Image.fromarray(scene(6, 5)), "JPEG"),
     "nothing": b"",
-    "signature": b"\x89PNG\r\n\x1a\n",
 }
+DAMAGED = {
+    "a bomb": (bomb(1000), "only a part of its pixels"),
+    "too few rows": (raw_png(good_rows(5), 6, 5, 3), "only a part of its pixels"),
+    "no such filter": (raw_png(b"\5" + good_rows()[1:], 6, 5, 3), "filter that does not exist"),
+    "no end": (saved(Image.fromarray(scene(60, 50)), "PNG")[:-2000], "truncated"),
+    "signature": (png.SIGNATURE, "truncated"),
+    "41 bytes that ask for 4 GB": (
+        deep_png(scene(5, 6, 3, np.uint16))[:33] + b"\xf5\0\x07\x98IDAT", "truncated",
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", OTHERS)
@@ -110,14 +113,64 @@ def test_all_else_is_left_to_pillow(name):
         decoded(OTHERS[name])
 
 
-def test_a_changed_byte_or_a_missing_end_is_seen():
-    content = saved(Image.fromarray(scene(20, 30)), "PNG")
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_is_named(name, tmp_path):
+    content, reason = DAMAGED[name]
+    (tmp_path / "x.png").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=reason):
+        read_photo(tmp_path / "x.png")
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("rows", [good_rows(7), good_rows() + b"\0"])
+def test_what_follows_the_last_row_is_left_alone(rows):
+    np.testing.assert_array_equal(decoded(raw_png(rows, 6, 5, 3)), np.zeros((6, 5, 3), np.uint8))
+
+
+EVERY_PNG = {name: content for name, (content, *_) in kinds().items() if name.endswith(".png")}
+EVERY_PNG |= {
+    "animation.png": animation("PNG"),
+    "many pieces.png": raw_png(good_rows(), 6, 5, 3, 5),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_PNG)
+def test_a_flipped_bit_in_the_pixels_is_named(name, tmp_path):
+    """In each chunk of pixels of each type: none is enhanced as if it were whole."""
+    content = EVERY_PNG[name]
+    place, seen = 8, 0
+    while place < len(content):
+        length = int.from_bytes(content[place : place + 4], "big")
+        if content[place + 4 : place + 8] in png.PIXELS:
+            for at in {place + 8, place + 8 + length // 2, place + 7 + length, place + 9 + length}:
+                damaged = bytearray(content)
+                damaged[at] ^= 0x10
+                (tmp_path / "x.png").write_bytes(damaged)
+                with pytest.raises(ImageError, match=r"damaged in 'IDAT'|damaged in 'fdAT'"):
+                    read_photo(tmp_path / "x.png")
+                seen += 1
+        place += 12 + length
+    assert seen >= 3
+
+
+def test_a_changed_byte_or_a_missing_end_never_changes_a_pixel(tmp_path):
+    """It is named, or it was in what is no pixel: the trailer."""
+    pixels = scene(20, 30)
+    content = saved(Image.fromarray(pixels), "PNG")
     for place in range(0, len(content), 7):
         damaged = bytearray(content)
         damaged[place] ^= 0x10
         for other in (bytes(damaged), content[:place]):
-            with pytest.raises(png.OtherPng):
-                decoded(other)
+            (tmp_path / "x.png").write_bytes(other)
+            try:
+                photo = read_photo(tmp_path / "x.png")
+            except ImageError:
+                assert place <= len(content) - 12
+            else:
+                assert place > len(content) - 13
+                np.testing.assert_array_equal(photo.pixels, pixels)
 
 
 def test_a_wrong_checksum_of_the_compressed_data_is_seen():
@@ -126,7 +179,7 @@ def test_a_wrong_checksum_of_the_compressed_data_is_seen():
     content = raw_png(good_rows(), 6, 5, 3).replace(
         chunk(b"IDAT", zlib.compress(good_rows())), chunk(b"IDAT", bytes(body))
     )
-    with pytest.raises(png.OtherPng):
+    with pytest.raises(ImageError, match="damaged"):
         decoded(content)
 
 

@@ -1,16 +1,18 @@
-"""PNG in pieces: the ordinary kind decoded and all kinds encoded, in a fraction of Pillow's time.
+"""PNG in pieces: the ordinary kinds and 16 bits decoded, all kinds encoded, faster than Pillow.
 
 Intel's igzip does the deflating; what it is made of is ISO/IEC 15948 (PNG, third edition).
 """
 
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 
-from sgz.kernels.compile import compile_kernel
+from sgz.errors import ImageError
+from sgz.kernels.unfilter import unfilter_kernel
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # of a colour type: gray, RGB, gray with alpha, RGBA
@@ -18,24 +20,46 @@ COLOUR_TYPE = {channels: kind for kind, channels in CHANNELS.items()}
 # Chunks that change no pixel: of no interest here, and those that hold EXIF or a profile.
 IGNORED = {b"pHYs", b"tIME", b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"hIST"}
 METADATA = {b"eXIf", b"iCCP", b"tEXt", b"zTXt", b"iTXt"}
+PIXELS = (b"IDAT", b"fdAT")
 UP = 2  # the filter that encode writes: each row less the one above
 ENCODED_ROWS = 256  # filtered and compressed at a time
 BLOCK = 4 << 20  # bytes decompressed at a time
 SLICE = 1 << 20  # compressed bytes handed over at a time: what is left of one is copied
+# First column and row and the steps of each pass of an interlaced picture (section 8.2).
+PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2),
+          (0, 1, 1, 2))  # fmt: skip
 
 Chunk = tuple[bytes, memoryview]
 
 
 class OtherPng(Exception):
-    """A PNG that is not of the ordinary kind, or damaged, or no PNG at all."""
+    """A PNG that is left to Pillow: of another kind, or no PNG at all."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the first chunk says; channels as they lie in the file."""
+
+    height: int
+    width: int
+    channels: int
+    depth: int
+    interlaced: bool
+
+    @property
+    def pixel(self) -> int:
+        """Bytes of one pixel."""
+        return self.channels * self.depth // 8
 
 
 def read_chunks(data: bytes) -> list[Chunk]:
-    """The chunks of a file from IHDR to IEND, checksums compared.
+    """The chunks of a file from IHDR on, checksums compared; Pillow skips those of the pixels.
+
+    What follows the pixels ends where it is damaged: it may hold a text, but no pixel.
 
     Raises:
-        OtherPng: no ordinary PNG (8 bits, no palette, no transparent level, not interlaced, not
-            animated), or a damaged one.
+        OtherPng: no PNG.
+        ImageError: damaged or cut short, up to the last chunk of pixels.
     """
     from isal import isal_zlib
 
@@ -45,66 +69,124 @@ def read_chunks(data: bytes) -> list[Chunk]:
     chunks: list[Chunk] = []
     place = len(SIGNATURE)
     while not chunks or chunks[-1][0] != b"IEND":
-        if place + 12 > len(data):
-            raise OtherPng
         length = int.from_bytes(view[place : place + 4], "big")
-        body = view[place + 4 : place + 8 + length]
+        body = view[place + 4 : place + 8 + length]  # no longer than the file, whatever it says
         place += 12 + length
+        name = bytes(body[:4])
         if view[place - 4 : place] != isal_zlib.crc32(body).to_bytes(4, "big"):
-            raise OtherPng  # or cut short: then there is too little to compare
-        chunks.append((bytes(body[:4]), body[4:]))
-    names = [name for name, _ in chunks]
-    parts = names.count(b"IDAT")
-    first = names.index(b"IDAT") if parts else 0
-    inner = set(names[1:-1])
-    if (
-        names[0] != b"IHDR"
-        or names[first : first + parts] != [b"IDAT"] * max(parts, 1)
-        or not inner <= IGNORED | METADATA | {b"IDAT"}
-    ):
-        raise OtherPng
+            if name not in PIXELS and any(seen == b"IDAT" for seen, _ in chunks):
+                break
+            how = "truncated" if place > len(data) else f"damaged in {name.decode('latin-1')!r}"
+            raise ImageError(f"{how}; replace or remove it")
+        chunks.append((name, body[4:]))
     return chunks
 
 
-def shape_of(chunks: list[Chunk]) -> tuple[int, int, int]:
-    """Height, width and channels; OtherPng unless it is of the ordinary kind."""
+def header_of(chunks: list[Chunk]) -> Header:
+    """The header of a kind that decode() knows.
+
+    That is: no palette, and either 16 bits, or 8 of the ordinary kind (no transparent level, not
+    interlaced, not animated), whole to its end.
+
+    Raises:
+        OtherPng: of another kind.
+    """
+    names = [name for name, _ in chunks]
     header = chunks[0][1]
-    if len(header) != 13:
+    if names[0] != b"IHDR" or len(header) != 13:
         raise OtherPng
-    width, height, depth, kind, *methods = struct.unpack(">IIBBBBB", header)
-    if not (width and height) or depth != 8 or kind not in CHANNELS or any(methods):
+    width, height, depth, kind, *methods, interlaced = struct.unpack(">IIBBBBB", header)
+    parts = names.count(b"IDAT")
+    first = names.index(b"IDAT") if parts else 0
+    if (
+        not (width and height)
+        or depth not in (8, 16)
+        or kind not in CHANNELS
+        or any(methods)
+        or interlaced > 1
+        or names[first : first + parts] != [b"IDAT"] * max(parts, 1)
+    ):
         raise OtherPng
-    return height, width, CHANNELS[kind]
+    plain = set(names[1:-1]) <= IGNORED | METADATA | {b"IDAT"} and names[-1] == b"IEND"
+    if depth == 8 and (interlaced or not plain):
+        raise OtherPng
+    return Header(height, width, CHANNELS[kind], depth, bool(interlaced))
 
 
 def metadata_alone(chunks: list[Chunk]) -> bytes | None:
-    """A PNG of one pixel with all else that the file holds; None if that is nothing."""
+    """A PNG of one pixel with all metadata that the file holds; None if that is nothing."""
+    kept = METADATA | {b"IDAT", b"IEND"}
     if not METADATA & {name for name, _ in chunks}:
         return None
-    header = struct.pack(">II", 1, 1) + bytes(chunks[0][1][8:])
+    # Not interlaced, of 8 bits: the header is not the file's but for the kind.
+    header = struct.pack(">IIBBBBB", 1, 1, 8, chunks[0][1][9], 0, 0, 0)
     pixel = zlib.compress(bytes(1 + CHANNELS[header[9]]))
     first = next(i for i, (name, _) in enumerate(chunks) if name == b"IDAT")
-    rest = [(name, body) for name, body in chunks[1:] if name != b"IDAT"]
-    rest.insert(first - 1, (b"IDAT", pixel))
-    return join_chunks([(b"IHDR", header), *rest])
+    before = [(name, body) for name, body in chunks[1:first] if name in kept]
+    after = [(name, body) for name, body in chunks[first:] if name in kept - {b"IDAT"}]
+    return join_chunks([(b"IHDR", header), *before, (b"IDAT", pixel), *after])
+
+
+def count_frames(chunks: list[Chunk]) -> int:
+    """How many frames it has; 1 where it is no animation."""
+    told = next((body for name, body in chunks if name == b"acTL" and len(body) == 8), None)
+    return max(int.from_bytes(told[:4], "big"), 1) if told else 1
 
 
 def decode(chunks: list[Chunk]) -> np.ndarray:
-    """The pixels [H, W, C] uint8; in pieces, so that little is held beside them.
+    """The pixels [H, W, C] uint8 or uint16; in pieces, so that little is held beside them.
+
+    A transparent level of 16 bits becomes an alpha channel.
 
     Raises:
-        OtherPng: the compressed data are damaged, too short or too long.
+        OtherPng: as header_of's.
+        ImageError: the compressed data are damaged, too short or too long.
     """
-    height, width, channels = shape_of(chunks)
-    length = width * channels
-    pixels = np.empty((height, length), np.uint8)
-    undo = unfilter_kernel()
-    top = 0
-    for block in inflate(chunks, height, length + 1):
-        if not undo(block, pixels, top, channels):
-            raise OtherPng  # a filter that does not exist
-        top += len(block)
-    return pixels.reshape(height, width, channels)
+    header = header_of(chunks)
+    shape = header.height, header.width, header.channels
+    if header.interlaced:
+        pixels = decode_passes(chunks, header)
+    else:
+        pixels = np.empty((header.height, header.width * header.pixel), np.uint8)
+        top = 0
+        for block in inflate(chunks, header.height, pixels.shape[1] + 1):
+            unfilter_rows(block, pixels, top, header.pixel)
+            top += len(block)
+    if header.depth == 8:
+        return pixels.reshape(shape)
+    deep = pixels.reshape(-1).view(">u2").reshape(shape)
+    deep = deep.byteswap(inplace=True).view(np.uint16) if sys.byteorder == "little" else deep
+    return with_clear_level(deep, chunks)
+
+
+def decode_passes(chunks: list[Chunk], header: Header) -> np.ndarray:
+    """The bytes [H, W, bytes of a pixel] of an interlaced picture."""
+    pixels = np.empty((header.height, header.width, header.pixel), np.uint8)
+    parts = [pixels[y::dy, x::dx] for x, y, dx, dy in PASSES]
+    parts = [part for part in parts if part.size]
+    lengths = [part.shape[0] * (part.shape[1] * header.pixel + 1) for part in parts]
+    (whole,) = inflate(chunks, 1, sum(lengths))
+    for part, filtered in zip(parts, np.split(whole[0], np.cumsum(lengths)[:-1]), strict=True):
+        rows = np.empty((part.shape[0], part.shape[1] * header.pixel), np.uint8)
+        unfilter_rows(filtered.reshape(len(rows), -1), rows, 0, header.pixel)
+        part[:] = rows.reshape(part.shape)
+    return pixels
+
+
+def unfilter_rows(filtered: np.ndarray, pixels: np.ndarray, top: int, pixel: int) -> None:
+    """unfilter(), its failure an ImageError."""
+    if not unfilter_kernel()(filtered, pixels, top, pixel):
+        raise ImageError("damaged: a row has a filter that does not exist; replace or remove it")
+
+
+def with_clear_level(pixels: np.ndarray, chunks: list[Chunk]) -> np.ndarray:
+    """[H, W, 1 or 3] with alpha 0 where a pixel has the level that the file calls transparent."""
+    channels = pixels.shape[2]
+    level = next((body for name, body in chunks if name == b"tRNS"), None)
+    if level is None or channels not in (1, 3) or len(level) != 2 * channels:
+        return pixels
+    clear = (pixels == np.frombuffer(level, ">u2").astype(np.uint16)).all(axis=2)
+    return np.dstack((pixels, np.where(clear, 0, 65535).astype(np.uint16)))
 
 
 def inflate(chunks: list[Chunk], rows: int, length: int) -> Iterator[np.ndarray]:
@@ -122,11 +204,11 @@ def inflate(chunks: list[Chunk], rows: int, length: int) -> Iterator[np.ndarray]
         while not stream.eof and (part or not stream.needs_input):
             wanted = min(flat.size, (rows - done) * length) - filled
             try:
-                piece = stream.decompress(part, wanted or 1)  # past the end there must be nothing
+                piece = stream.decompress(part, wanted or 1)
             except igzip_lib.IsalError as error:
-                raise OtherPng from error
+                raise ImageError(f"damaged ({error}); replace or remove it") from error
             if len(piece) > wanted:
-                raise OtherPng
+                return  # more than there is room for is left alone, as Pillow does
             part = b""
             flat[filled : filled + len(piece)] = np.frombuffer(piece, np.uint8)
             filled += len(piece)
@@ -135,7 +217,7 @@ def inflate(chunks: list[Chunk], rows: int, length: int) -> Iterator[np.ndarray]
                 done += filled // length
                 filled = 0
     if done != rows or not stream.eof:
-        raise OtherPng
+        raise ImageError("truncated: it holds only a part of its pixels; replace or remove it")
 
 
 def slices(parts: Iterable[memoryview]) -> Iterator[memoryview]:
@@ -143,78 +225,6 @@ def slices(parts: Iterable[memoryview]) -> Iterator[memoryview]:
     for part in parts:
         for start in range(0, len(part), SLICE):
             yield part[start : start + SLICE]
-
-
-@lru_cache(maxsize=1)
-def unfilter_kernel():
-    """The compiled unfilter: (filtered, pixels, first row, channels) -> whether all went well."""
-    import numba
-
-    filtered = numba.types.Array(numba.uint8, 2, "C")
-    whole = numba.int64
-    return compile_kernel(unfilter, numba.boolean(filtered, filtered, whole, whole))
-
-
-def unfilter(filtered, pixels, top, channels):
-    """Undo the filters of rows [n, 1 + W * C] into rows top to top + n of pixels [H, W * C]."""
-
-    def paeth(left, above, corner):
-        to_left = abs(above - corner)
-        to_above = abs(left - corner)
-        to_corner = abs(left + above - corner - corner)
-        other = above if to_above <= to_corner else corner
-        return left if to_left <= min(to_above, to_corner) else other
-
-    length = pixels.shape[1]
-    nothing = np.zeros(length, np.uint8)
-    low = np.int32(255)
-    for y in range(filtered.shape[0]):
-        kind = filtered[y, 0]
-        source = filtered[y, 1:]
-        target = pixels[top + y]
-        above = pixels[top + y - 1] if top + y else nothing
-        if kind == 0:
-            target[:] = source
-        elif kind == 1:  # less the pixel to the left
-            target[:channels] = source[:channels]
-            for i in range(channels, length):
-                target[i] = np.uint8(source[i] + target[i - channels])
-        elif kind == 2:  # less the one above
-            for i in range(length):
-                target[i] = np.uint8(source[i] + above[i])
-        elif kind == 3:  # less the mean of both
-            for i in range(channels):
-                target[i] = np.uint8(source[i] + (above[i] >> 1))
-            for i in range(channels, length):
-                mean = (np.int32(target[i - channels]) + np.int32(above[i])) >> 1
-                target[i] = np.uint8(source[i] + mean)
-        elif kind == 4:  # less Paeth's choice of left, above and the one between
-            c = 0
-            if channels > 2:  # three channels side by side: each waits for its pixel to the left
-                r = g = b = rc = gc = bc = np.int32(0)
-                for i in range(0, length, channels):
-                    ra, ga, ba = (
-                        np.int32(above[i]),
-                        np.int32(above[i + 1]),
-                        np.int32(above[i + 2]),
-                    )
-                    r = (np.int32(source[i]) + paeth(r, ra, rc)) & low
-                    g = (np.int32(source[i + 1]) + paeth(g, ga, gc)) & low
-                    b = (np.int32(source[i + 2]) + paeth(b, ba, bc)) & low
-                    target[i], target[i + 1], target[i + 2] = r, g, b
-                    rc, gc, bc = ra, ga, ba
-                c = 3
-            while c < channels:
-                left = corner = np.int32(0)
-                for i in range(c, length, channels):
-                    up = np.int32(above[i])
-                    left = (np.int32(source[i]) + paeth(left, up, corner)) & low
-                    target[i] = left
-                    corner = up
-                c += 1
-        else:
-            return False
-    return True
 
 
 def encode(stack: np.ndarray, icc: bytes | None = None, exif: bytes | None = None) -> bytes:
