@@ -1,33 +1,38 @@
 """Dark images on disk -> training batches that depend on the seed and the epoch alone."""
 
 import hashlib
+import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from isal import isal_zlib
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sgz.errors import ImageError, UserError
-from sgz.files import find_files, no_images, write_whole
+from sgz.files import find_files, no_images, private_folder, whole_file
 from sgz.image.photo import IMAGE_SUFFIXES, read_photo
 from sgz.machine import count_cores
 from sgz.pixels import to_8_bit
 
-GIGABYTE = 1 << 30
+FOOTER = np.dtype([("index_bytes", "<u8"), ("checksum", "<u4")])  # the end of a cache file
+BLOCK = 1 << 26  # bytes summed at a time
+DECODED_AT_ONCE = 64  # images
 
 
 class LowLightImages(Dataset):
     """The images under a folder, decoded and resized once, as square uint8 tensors.
 
-    They are held in memory up to a limit; each one beyond it lies ready in a file of its own in
-    the cache folder, named by the image's path, size and time of change, and is there for the
-    next run too. What happens to the images themselves during training does not matter.
+    With a cache folder they lie in one file there, mapped into memory: the system holds as much of
+    it as there is room for, once for all processes, and the next run finds it ready. What happens
+    to the images themselves during training does not matter.
 
     An item is asked for by (epoch, index), so that what is random in it depends on the seed, the
     epoch and the image, not on the process that reads it or on where a run was resumed.
@@ -37,16 +42,17 @@ class LowLightImages(Dataset):
         size: side in pixels; images are resized to it without keeping their proportions.
         darken: each item comes with a gain exp(-darken * u), u uniform in [0, 1).
         seed: of what is random.
-        cache_bytes: how much memory the images may take; None for no limit.
-        cache_folder: where the others go; None for ~/.cache/sgz.
+        cache: folder for that file. None, or one that cannot be written, has the images held in
+            the memory of each process.
 
     Attributes:
         paths: of the images that could be read.
         skipped: what could not be read, as (path, reason).
         fingerprint: tells one state of the folder from another.
+        note: why the cache is not used, or nothing.
 
     Raises:
-        UserError: no image, none that can be read, or no room for the cache.
+        UserError: no image, or none that can be read.
     """
 
     def __init__(
@@ -55,61 +61,60 @@ class LowLightImages(Dataset):
         size: int = 512,
         darken: float = 0.0,
         seed: int = 0,
-        cache_bytes: float | None = None,
-        cache_folder: Path | None = None,
+        cache: Path | None = None,
     ):
         found = sorted(find_files(root, IMAGE_SUFFIXES)) if root.exists() else []
         if not found:
             raise no_images(root)
         self.size, self.darken, self.seed = size, darken, seed
-        self.cache_folder = cache_folder or Path.home() / ".cache" / "sgz"
-        self.skipped: list[tuple[Path, str]] = []
-        self.paths: list[Path] = []
-        self.where: list[int | Path] = []  # a row of pixels, or a file of the cache
-        self.fingerprint, keys = fingerprint(found, root)
-        room = len(found) if cache_bytes is None else int(cache_bytes // (3 * size * size))
-        # Memory is taken up by rows that are written, not by those that are only allotted.
-        self.pixels = np.empty((min(room, len(found)), size, size, 3), np.uint8)
-        files = [
-            None if i < room else self.cache_folder / f"{key}-{size}.rgb"
-            for i, key in enumerate(keys)
-        ]
-        with ThreadPoolExecutor(count_cores()) as pool:
-            results = pool.map(self.prepare, found, files)
-            bar = tqdm(results, "reading images", len(found), leave=False, disable=None, delay=1)
-            for row, (path, result) in enumerate(zip(found, bar, strict=True)):
-                if isinstance(result, str):
-                    self.skipped.append((path, result))
-                    continue
-                if isinstance(result, np.ndarray):
-                    self.pixels[row] = result
-                self.paths.append(path)
-                self.where.append(result if isinstance(result, Path) else row)
+        self.fingerprint = fingerprint(found, root)
+        self.note = ""
+        self.file = None if cache is None else cache / f"{name_of(root)}-{size}.rgb"
+        if self.file is not None:
+            try:
+                reasons = self._map(found)
+            except OSError as error:
+                self.note = f"images stay in memory: cannot cache them ({error.strerror or error})"
+                self.file = None
+        if self.file is None:
+            reasons = self._hold(found)
+        images = list(zip(found, reasons, strict=True))
+        self.paths = [path for path, reason in images if not reason]
+        self.skipped = [(path, reason) for path, reason in images if reason]
         if not self.paths:
             path, reason = self.skipped[0]
             raise UserError(
                 f"none of the {len(found)} images under {root} can be read ({path}: {reason})"
             )
 
-    def prepare(self, path: Path, file: Path | None) -> np.ndarray | Path | str:
-        """The image's pixels, or the cache's file that holds them, or why it cannot be read."""
-        if file is not None and is_whole(file, self.size):
-            return file
-        pixels = decode_or_reason(path, self.size)
-        if file is None or isinstance(pixels, str):
-            return pixels
-        try:
-            write_whole(file, pixels.tobytes())
-        except OSError as error:
-            raise UserError(
-                f"the images do not fit in memory, and {file.parent} cannot be written "
-                f"({error.strerror or error}); make room there",
-                "cache",
-            ) from error
-        return file
+    def _map(self, found: list[Path]) -> list[str]:
+        """Map the cache's file, made before if need be; for each image why it cannot be read."""
+        reasons = read_index(self.file, self.fingerprint)
+        if reasons is None or any_readable(found, reasons, self.size):
+            reasons = write_cache(self.file, found, self.fingerprint, self.size)
+        self.pixels = map_pixels(self.file, reasons.count(""), self.size)
+        return reasons
+
+    def _hold(self, found: list[Path]) -> list[str]:
+        """Read the images into memory; for each why it cannot be read, or nothing."""
+        # Memory is taken up by rows that are written, not by those that are only allotted.
+        pixels = np.empty((len(found), self.size, self.size, 3), np.uint8)
+        reasons: list[str] = []
+        for result in decode_all(found, self.size):
+            if isinstance(result, np.ndarray):
+                pixels[reasons.count("")] = result
+            reasons.append(result if isinstance(result, str) else "")
+        self.pixels = pixels[: reasons.count("")]
+        return reasons
+
+    def __getstate__(self) -> dict:
+        """For a process that is not forked: it maps the file itself."""
+        if self.file is None:
+            return self.__dict__
+        return self.__dict__ | {"pixels": None}
 
     def __len__(self) -> int:
-        return len(self.where)
+        return len(self.paths)
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, float]:
         """The image [3, size, size] uint8 and the gain its values are to be multiplied by."""
@@ -121,23 +126,78 @@ class LowLightImages(Dataset):
         return image, float(np.exp(-self.darken * u))
 
     def read(self, index: int) -> np.ndarray:
-        """An image [size, size, 3] uint8; UserError if the cache's file and the image are gone."""
-        where = self.where[index]
-        if isinstance(where, int):
-            return self.pixels[where]
-        if not is_whole(where, self.size):  # someone has emptied the cache
-            result = self.prepare(self.paths[index], where)
-            if isinstance(result, str):
-                raise UserError(f"{where} is gone from the cache, {self.paths[index]}: {result}")
-        return np.fromfile(where, np.uint8).reshape(self.size, self.size, 3)
+        """An image [size, size, 3] uint8."""
+        if self.pixels is None:
+            self.pixels = map_pixels(self.file, len(self), self.size)
+        return self.pixels[index]
 
 
-def is_whole(file: Path, size: int) -> bool:
-    """Whether a file of the cache is there with all its bytes."""
-    try:
-        return file.stat().st_size == 3 * size * size
-    except OSError:
-        return False
+def map_pixels(file: Path, count: int, size: int) -> np.ndarray:
+    """The pixels [count, size, size, 3] uint8 of a cache file; what is changed stays here."""
+    if not count:
+        return np.empty((0, size, size, 3), np.uint8)
+    return np.memmap(file, np.uint8, "c", shape=(count, size, size, 3))
+
+
+def write_cache(file: Path, paths: list[Path], fingerprint: str, size: int) -> list[str]:
+    """Write the pixels of the images, then an index and a checksum of all that.
+
+    Returns:
+        For each image why it could not be read, or nothing.
+
+    Raises:
+        OSError: there is no room, or no right to write; a file from before is as it was.
+    """
+    private_folder(file.parent)
+    reasons: list[str] = []
+    checksum = 0
+    with whole_file(file) as temporary, temporary.open("wb") as out:
+        for result in decode_all(paths, size):
+            reasons.append(result if isinstance(result, str) else "")
+            if isinstance(result, np.ndarray):
+                pixels = np.ascontiguousarray(result)
+                checksum = isal_zlib.crc32(pixels, checksum)
+                out.write(pixels)
+        index = json.dumps({"fingerprint": fingerprint, "reasons": reasons}).encode()
+        out.write(index)
+        out.write(np.array((len(index), isal_zlib.crc32(index, checksum)), FOOTER).tobytes())
+    return reasons
+
+
+def read_index(file: Path, fingerprint: str) -> list[str] | None:
+    """For each image of a whole cache file why it is not in there; None if it does not fit."""
+    if not file.exists() or file.stat().st_size <= FOOTER.itemsize:
+        return None
+    content = np.memmap(file, np.uint8, "r")
+    index_bytes, expected = content[-FOOTER.itemsize :].view(FOOTER)[0].tolist()
+    body = content[: -FOOTER.itemsize]
+    checksum = 0
+    for start in range(0, len(body), BLOCK):
+        checksum = isal_zlib.crc32(body[start : start + BLOCK], checksum)
+    if checksum != expected or not 0 < index_bytes <= len(body):
+        return None
+    index = json.loads(body[-index_bytes:].tobytes())
+    return index["reasons"] if index["fingerprint"] == fingerprint else None
+
+
+def any_readable(paths: list[Path], reasons: list[str], size: int) -> bool:
+    """Whether an image that could not be read can be now: its right to be read has changed."""
+    return any(
+        reason and not isinstance(decode_or_reason(path, size), str)
+        for path, reason in zip(paths, reasons, strict=True)
+    )
+
+
+def decode_all(paths: list[Path], size: int) -> Iterator[np.ndarray | str]:
+    """Each image's pixels [size, size, 3] uint8, or why it cannot be read; in order."""
+    decode = partial(decode_or_reason, size=size)
+    bar = tqdm(total=len(paths), desc="reading images", leave=False, disable=None, delay=1)
+    with bar, ThreadPoolExecutor(count_cores()) as pool:
+        # No more at once: they would wait in memory, and Ctrl-C for them.
+        for part in cut(paths, DECODED_AT_ONCE):
+            for result in pool.map(decode, part):
+                bar.update()
+                yield result
 
 
 def decode_or_reason(path: Path, size: int) -> np.ndarray | str:
@@ -152,22 +212,22 @@ def decode_or_reason(path: Path, size: int) -> np.ndarray | str:
     return np.broadcast_to(resized[..., None], (size, size, 3)) if resized.ndim == 2 else resized
 
 
-def fingerprint(paths: list[Path], root: Path) -> tuple[str, list[str]]:
-    """What tells one data set from another, and one image from another: names, sizes, times.
-
-    Returns:
-        One hash for all, by names below the root; and a hash for each image, by its whole path.
-    """
-    digest, keys = hashlib.sha256(), []
+def fingerprint(paths: list[Path], root: Path) -> str:
+    """What tells one data set from another: names below the root, sizes, times of change."""
+    digest = hashlib.sha256()
     for path in paths:
         try:
             status = path.stat()
             state = f"{status.st_size}|{status.st_mtime_ns}"
         except OSError:  # removed since it was listed, or a link to nothing
             state = "gone"
-        digest.update(f"{path.relative_to(root)}|{state}\n".encode())
-        keys.append(hashlib.sha256(f"{path.resolve()}|{state}".encode()).hexdigest()[:32])
-    return digest.hexdigest()[:16], keys
+        digest.update(f"{path.relative_to(root)}|{state}\n".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def name_of(root: Path) -> str:
+    """What the cache calls a folder: another state of the same folder takes its place."""
+    return hashlib.sha256(bytes(root.resolve())).hexdigest()[:32]
 
 
 @dataclass
@@ -212,7 +272,7 @@ def plan_epoch(
     return steps
 
 
-def cut(values: np.ndarray, length: int) -> Iterator[np.ndarray]:
+def cut(values: Sequence, length: int) -> Iterator[Sequence]:
     """Consecutive pieces of a length, the last one shorter."""
     return (values[start : start + length] for start in range(0, len(values), length))
 

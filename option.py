@@ -17,6 +17,7 @@ from sgz.command import (
 )
 from sgz.method import LOSS_WEIGHTS
 
+DEFAULT_EPOCHS = 100
 WEIGHT_OPTIONS = {"semantic": "seg"}  # the others are called as the loss is
 CODE_WEIGHTS = LOSS_WEIGHTS["code"]
 # What an objective changes of train.py's defaults.
@@ -74,16 +75,10 @@ def add_data_options(data: argparse._ActionsContainer) -> None:
     )
     data.add_argument("--num_workers", type=COUNT, default=4, help="processes that read images")
     data.add_argument(
-        "--cache_gb",
-        type=AMOUNT,
-        default=4.0,
-        help="memory of each process for decoded images; those beyond it go to --cache_dir",
-    )
-    data.add_argument(
         "--cache_dir",
         type=Path,
         default=Path("~/.cache/sgz"),
-        help="folder for the images that --cache_gb does not hold; it may be deleted at any time",
+        help="folder for the decoded images, ready for the next run; it may be deleted at any time",
     )
     data.add_argument(
         "--val_images_path",
@@ -97,7 +92,18 @@ def add_data_options(data: argparse._ActionsContainer) -> None:
 
 def add_run_options(run: argparse._ActionsContainer) -> None:
     """How long, where to, and on what."""
-    run.add_argument("--num_epochs", type=SIZE, default=100, help="passes over the data")
+    run.add_argument(
+        "--num_epochs",
+        type=SIZE,
+        default=DEFAULT_EPOCHS,
+        help="passes over the data, of the whole run: a resumed one goes on to as many",
+    )
+    run.add_argument(
+        "--more_epochs",
+        type=SIZE,
+        default=None,
+        help="of a finished run that --pretrain_dir names: so many further ones",
+    )
     run.add_argument(
         "--snapshots_folder",
         type=Path,
@@ -230,6 +236,25 @@ def train_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = train_parser()
     parser.set_defaults(**OBJECTIVE_DEFAULTS[parser.parse_args(arguments).objective])
     return parser.parse_args(arguments)
+
+
+def ways_to_go_on(checkpoint: Path, num_epochs: int) -> str:
+    """The options that go on with a run that was stopped."""
+    given = "" if num_epochs == DEFAULT_EPOCHS else f" --num_epochs {num_epochs}"
+    return f"--load_pretrain True --pretrain_dir {checkpoint}{given}"
+
+
+def ways_to_shorten(options: argparse.Namespace, on_gpu: bool) -> str:
+    """The options that shorten a run, and by what."""
+    ways = []
+    if options.seg_weight:
+        ways.append("--seg_weight 0 leaves out the semantic guide, most of a step")
+    if options.image_size > 128:
+        half = options.image_size // 2
+        ways.append(f"--image_size {half} takes about a quarter of the time")
+    if options.num_epochs > 1:
+        ways.append(f"--num_epochs {-(-options.num_epochs // 2)} half of it")
+    return "; ".join(ways + ([] if on_gpu else ["a GPU far less"]))
 
 
 def test_parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What the root's scripts share: tensors in files, and files that must not be lost."""
+"""What the root's scripts share: tensors in files."""
 
 import hashlib
 import io
@@ -7,38 +7,31 @@ from pathlib import Path
 import torch
 
 from sgz.errors import UserError
-from sgz.files import write_whole
+from sgz.files import check_archive, write_whole
 
 
 def save_tensors(content: object, path: Path) -> None:
-    """torch.save, whole or not at all; OSError when it cannot be written."""
+    """torch.save, whole or not at all, and on the disk when this returns.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     buffer = io.BytesIO()  # writing itself, torch would answer a full disk with a RuntimeError
     torch.save(content, buffer)
-    write_whole(path, buffer.getbuffer())
+    write_whole(path, buffer.getbuffer(), durable=True)
 
 
 def load_tensors(path: Path):
     """torch.load of a file of tensors and plain values, without running any code in it.
 
     Raises:
-        UserError: the file is no such file.
+        UserError: the file is no such file, or is damaged.
     """
     try:
+        check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on damaged files torch raises nearly anything
         raise UserError(f"{path} is no file of tensors that torch can read safely") from error
-
-
-def backup(path: Path) -> Path | None:
-    """Rename a file to the first free `name.kept-N.suffix`; None if there is no such file."""
-    if not path.exists():
-        return None
-    for number in range(1, 10_000):
-        kept = path.with_name(f"{path.stem}.kept-{number}{path.suffix}")
-        if not kept.exists():
-            path.rename(kept)
-            return kept
-    raise UserError(f"{path} has been kept aside too often; clear {path.parent}")
 
 
 def digest_of(state: dict) -> str:
@@ -47,4 +40,27 @@ def digest_of(state: dict) -> str:
     for name in sorted(state):
         digest.update(name.encode())
         digest.update(state[name].detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def seal_of(content: object) -> str:
+    """What tells one nest of dicts, lists, tensors and plain values from another, hashed."""
+    digest = hashlib.sha256()
+
+    def feed(part: object) -> None:
+        if isinstance(part, torch.Tensor):
+            digest.update(f"{part.dtype}{tuple(part.shape)}".encode())
+            digest.update(part.detach().cpu().reshape(-1).view(torch.uint8).numpy().tobytes())
+        elif isinstance(part, dict):
+            digest.update(f"dict {len(part)}".encode())
+            for item in part.items():
+                feed(item)
+        elif isinstance(part, (list, tuple)):
+            digest.update(f"{type(part).__name__} {len(part)}".encode())
+            for item in part:
+                feed(item)
+        else:
+            digest.update(repr(part).encode())
+
+    feed(content)
     return digest.hexdigest()

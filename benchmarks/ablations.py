@@ -74,7 +74,7 @@ def folder_of(row: Row, seed: int, options: Namespace) -> Path:
 def train_row(row: Row, seed: int, options: Namespace) -> Path:
     """Train a row, or go on where it was stopped; its last checkpoint."""
     from option import train_options
-    from train import Trainer
+    from training.trainer import Trainer
 
     folder = folder_of(row, seed, options)
     last = folder / f"Epoch{options.num_epochs - 1}.pth"

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ LOOK_ARGUMENTS = ("look", "black_point", "exposure", "map", "denoise", "hue_pres
 # Read by libraries when they are first imported, so set by scripts alone; what a user set stays.
 ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime would report its use to its makers
+    "OMP_WAIT_POLICY": "PASSIVE",  # torch's threads would spin while they wait, against each other
     "SVT_LOG": "1",  # the AV1 encoder would print its settings; 1 is errors alone
 }
 
@@ -24,7 +26,7 @@ class CommandParser(argparse.ArgumentParser):
     """A parser whose errors are one sentence, without the usage, and with the likely spelling."""
 
     def error(self, message: str):
-        if match := re.match(r"unrecognized arguments: (--\w+)", message):
+        if match := re.match(r"unrecognized arguments: (--[\w-]+)", message):
             known = [name for name in self._option_string_actions if name.startswith("--")]
             if close := difflib.get_close_matches(match[1], known, 1):
                 message += f"; did you mean {close[0]}?"
@@ -160,6 +162,16 @@ def enhancer_arguments(options: argparse.Namespace) -> dict[str, object]:
     return {name: getattr(options, name) for name in names}
 
 
+def printable(text: str) -> str:
+    """Text for a terminal: what a file's name may hold to move the cursor or forge a line, escaped.
+
+    Line breaks too; letters and spaces of any script stay.
+    """
+    return "".join(
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1] for c in text
+    )
+
+
 def explain(error: Exception, remedies: Mapping[str, str]) -> str:
     """An error's sentence, with a script's remedy for the argument it names, if it knows one."""
     remedy = remedies.get(getattr(error, "argument", ""))
@@ -182,7 +194,7 @@ def run_script(main: Callable[[], int | None], remedies: Mapping[str, str] | Non
     try:
         code = main() or 0
     except (UserError, OSError) as error:
-        print(f"{script}: {explain(error, remedies or {})}", file=sys.stderr)
+        print(f"{script}: {printable(explain(error, remedies or {}))}", file=sys.stderr)
         code = 1
     except KeyboardInterrupt:
         print(f"\n{script}: interrupted", file=sys.stderr)

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import secrets
+import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -77,37 +78,68 @@ def no_images(root: Path) -> UserError:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, durable: bool = False) -> Iterator[Path]:
     """A temporary file beside `path` that takes its name at the end: all of it or nothing.
 
     with whole_file(target) as temporary:
         temporary.write_bytes(content)
+
+    Args:
+        durable: flush it to the disk first, so that a power cut leaves the old file or this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")  # short, and no other writer's
     try:
         yield temporary
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, all of it or nothing."""
-    with whole_file(path) as temporary:
+def write_whole(path: Path, content: bytes | memoryview, durable: bool = False) -> None:
+    """Write a file, all of it or nothing; `durable` as of whole_file."""
+    with whole_file(path, durable) as temporary:
         temporary.write_bytes(content)
 
 
-def cache_folder() -> Path:
-    """~/.cache/sgz, which may be emptied at any time.
+def check_archive(path: Path) -> None:
+    """Compare a zip file, as torch.save writes, with its own checksums; others are passed over.
 
     Raises:
-        OSError: this user has no home.
+        ValueError, zipfile.BadZipFile: it is damaged.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            return
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"{damaged} is damaged")
+
+
+def cache_folder() -> Path:
+    """~/.cache/sgz, this user's alone, which may be emptied at any time.
+
+    Raises:
+        OSError: this user has no home, or one that cannot be written.
     """
     try:
-        return Path.home() / ".cache" / "sgz"
+        folder = Path.home() / ".cache" / "sgz"
     except RuntimeError as error:
         raise OSError("this user has no home folder") from error
+    private_folder(folder)
+    if folder.stat().st_mode & 0o077:  # as versions before left it
+        folder.chmod(0o700)
+    return folder
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, if it is not there, that other users cannot look into."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def cached(digest: str, make: Callable[[], bytes]) -> bytes:

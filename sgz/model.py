@@ -5,7 +5,6 @@ net = load_model("weight/Epoch99.pth", scale_factor=12)
 enhanced, factor = net(image)  # image [B, 3, H, W] in [0, 1]
 """
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from sgz.errors import CheckpointError
+from sgz.files import check_archive
 from sgz.method import CONV_TYPES, ITERATIONS, SCALE_FACTOR
 from sgz.pixels import PEAK, as_image, as_stack
+
+LARGEST_WEIGHT = 1e4  # a trained network's are below 10; with 3e38 sums overflow
 
 
 class DepthwiseSeparableConv(nn.Module):
@@ -217,22 +219,40 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise CheckpointError(f"no checkpoint at {path}; give the path of an Epoch….pth file")
     try:
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # on damaged files torch raises nearly anything
         raise CheckpointError(
             f"{path} is no checkpoint that torch can read safely: expected a state dict of "
             f"EnhanceNet saved with torch.save ({type(error).__name__})"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise CheckpointError(f"{path} holds no state dict: expected a dictionary of tensors")
+    if not isinstance(state, dict) or not all(map(is_array, state.values())):
+        raise CheckpointError(
+            f"{path} holds no state dict: expected a dictionary of tensors, dense and of floats"
+        )
     return {str(key).removeprefix("module."): value for key, value in state.items()}
 
 
+def is_array(value: object) -> bool:
+    """Whether it is a tensor that has all its numbers: neither meta, sparse nor quantized."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and value.is_floating_point()
+    )
+
+
 def check_state_dict(state: dict[str, Tensor], net: EnhanceNet, path: str | Path) -> None:
-    """Raise CheckpointError unless every tensor has the name and shape that `net` expects."""
+    """Raise CheckpointError unless each tensor has the name, shape and range that `net` expects."""
     expected = {key: tuple(value.shape) for key, value in net.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state.items()}
     if found == expected:
+        if not all(value.double().abs().amax() <= LARGEST_WEIGHT for value in state.values()):
+            raise CheckpointError(
+                f"{path} holds values that are not finite, or beyond {LARGEST_WEIGHT:g}; "
+                "train it again"
+            )
         return
     kind = next((k for k in CONV_TYPES if shapes_of(k) == found and k != net.conv_type), None)
     hint = f"; it fits conv_type {kind}" if kind else ""
@@ -264,8 +284,6 @@ def load_model(
     state = read_state_dict(path)
     net = EnhanceNet(scale_factor, conv_type, iterations)
     check_state_dict(state, net, path)
-    if not all(math.isfinite(value.double().sum().item()) for value in state.values()):
-        raise CheckpointError(f"{path} holds values that are not finite; train it again")
     net.load_state_dict(state)
     return net.eval().requires_grad_(False).to(device)
 

@@ -16,8 +16,8 @@ from train_runs import ROOT, arguments, weights
 from option import train_parser
 from sgz.errors import CheckpointError, UserError
 from sgz.model import EnhanceNet
-from train import Trainer
 from training.step import TrainingDiverged
+from training.trainer import RunFinished, Trainer
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +49,11 @@ def train(photos, folder, *extra, stop_after=None):
         values = step(*batch)
         done += 1
         if done == stop_after:
-            trainer.ask_to_stop(signal.SIGUSR1, None)
+            trainer.ask_to_stop(signal.SIGUSR1)
         return values
 
     trainer.train_step = counted
-    try:
-        return trainer.run()
-    finally:
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    return trainer.run()
 
 
 def resume(photos, folder, epoch, *extra, **keywords):
@@ -77,7 +74,7 @@ def whole_run(photos, tmp_path_factory):
 
 
 def test_a_run_leaves_a_plain_state_dict_each_epoch_and_its_state_beside_it(whole_run):
-    assert sorted(p.name for p in whole_run.iterdir()) == [
+    assert sorted(p.name for p in whole_run.iterdir() if p.name != ".train.lock") == [
         "Epoch0.pth", "Epoch0.resume", "Epoch1.pth", "Epoch1.resume", "log.csv", "loss.png",
         "preview.png", "run.json", "train.log",
     ]  # fmt: skip
@@ -157,27 +154,71 @@ def test_killed_between_the_two_files_of_a_snapshot(photos, whole_run, tmp_path)
     assert_same(weights(tmp_path / "Epoch1.pth"), weights(whole_run / "Epoch1.pth"))
 
 
-def test_a_complete_run_is_followed_by_as_many_epochs_numbered_on(photos, tmp_path):
+def epochs_in(folder):
+    return sorted(p.name for p in folder.glob("*.pth"))
+
+
+def test_num_epochs_is_the_total_and_more_epochs_come_after_it(photos, whole_run, tmp_path):
+    """One run of two epochs, and one that was first asked for one, is the same run."""
     train(photos, tmp_path, "--num_epochs", "1")
     before = {p.name: p.read_bytes() for p in tmp_path.glob("Epoch*")}
-    resume(photos, tmp_path, 0, "--num_epochs", "2")
-    assert sorted(p.name for p in tmp_path.glob("*.pth")) == [f"Epoch{n}.pth" for n in range(3)]
+    with pytest.raises(RunFinished, match=r"Epoch0\.pth is finished after 1 epochs"):
+        resume(photos, tmp_path, 0, "--num_epochs", "1")
+    for _again in range(2):  # a repeat writes over its own snapshots, and leaves nothing else
+        resume(photos, tmp_path, 0, "--num_epochs", "2")
+        assert epochs_in(tmp_path) == ["Epoch0.pth", "Epoch1.pth"]
+        assert_same(weights(tmp_path / "Epoch1.pth"), weights(whole_run / "Epoch1.pth"))
     assert all((tmp_path / name).read_bytes() == content for name, content in before.items())
-    resume(photos, tmp_path, 2, "--num_epochs", "1")
-    assert (tmp_path / "Epoch3.pth").exists() and not list(tmp_path.glob("*kept*"))
+    resume(photos, tmp_path, 1, "--more_epochs", "1")
+    assert epochs_in(tmp_path) == ["Epoch0.pth", "Epoch1.pth", "Epoch2.pth"]
+    assert not [path for path in tmp_path.iterdir() if "earlier" in path.name]
 
 
-def test_weights_that_are_not_the_runs_own_are_kept_beside(photos, tmp_path, capfd):
-    torch.manual_seed(5)
-    box = EnhanceNet().state_dict()
-    torch.save(box, tmp_path / "Epoch1.pth")
+def test_more_epochs_ends_as_planned_after_a_stop(photos, tmp_path):
+    cosine = ("--schedule", "cosine")
+    for folder, stop in ((tmp_path / "whole", None), (tmp_path / "cut", 2)):
+        train(photos, folder, "--num_epochs", "1", *cosine)
+        resume(photos, folder, 0, "--more_epochs", "2", *cosine, stop_after=stop)
+    with pytest.raises(UserError, match=r"not finished: it stands at epoch 1 of 3"):
+        resume(photos, tmp_path / "cut", 1, "--more_epochs", "2")
+    resume(photos, tmp_path / "cut", 1, "--num_epochs", "3", *cosine)  # as it says on stopping
+    assert_same(weights(tmp_path / "cut/Epoch2.pth"), weights(tmp_path / "whole/Epoch2.pth"))
+
+
+def test_more_epochs_needs_a_run(photos, tmp_path):
+    with pytest.raises(UserError, match="no run to train for more epochs"):
+        train(photos, tmp_path, "--more_epochs", "1")
+    torch.save(EnhanceNet().state_dict(), tmp_path / "Epoch5.pth")
+    with pytest.raises(UserError, match="no run state beside it"):
+        resume(photos, tmp_path, 5, "--more_epochs", "1")
+
+
+def test_weights_that_no_run_left_stay_and_the_run_writes_beside(photos, tmp_path, capfd):
+    """As of the weights in the box when a run of 100 epochs goes into weight/."""
+    box = tmp_path / "Epoch1.pth"
+    torch.save(EnhanceNet().state_dict(), box)
+    before = box.read_bytes()
     train(photos, tmp_path)
+    said = capfd.readouterr().err
+    assert box.read_bytes() == before and not (tmp_path / "Epoch1.resume").exists()
+    assert "Epoch1.trained.pth to use yours" in said
+    beside = str(tmp_path / "Epoch1.trained.pth")
+    train(photos, tmp_path, "--load_pretrain", "--pretrain_dir", beside, "--num_epochs", "3")
+    assert epochs_in(tmp_path) == [
+        "Epoch0.pth", "Epoch1.pth", "Epoch1.trained.pth", "Epoch2.pth",
+    ]  # fmt: skip
+    assert box.read_bytes() == before
+
+
+def test_a_new_run_moves_the_one_before_into_a_folder(photos, tmp_path, capfd):
     train(photos, tmp_path)
-    assert_same(weights(tmp_path / "Epoch1.kept-1.pth"), box)
-    assert (tmp_path / "Epoch1.kept-2.pth").exists()
-    assert (
-        "Epoch1.pth is not of this run; it is kept as Epoch1.kept-1.pth" in capfd.readouterr().err
-    )
+    before = weights(tmp_path / "Epoch1.pth")
+    train(photos, tmp_path, "--seed", "1", "--num_epochs", "1")
+    assert epochs_in(tmp_path) == ["Epoch0.pth"]
+    assert_same(weights(tmp_path / "earlier-1/Epoch1.pth"), before)
+    assert (tmp_path / "earlier-1/log.csv").exists()
+    assert f"is in {tmp_path / 'earlier-1'} now" in capfd.readouterr().err
+    resume(photos, tmp_path / "earlier-1", 1, "--num_epochs", "3")  # and can go on
 
 
 def test_a_plain_state_dict_starts_a_new_run_and_says_so(photos, tmp_path, capfd):
@@ -260,7 +301,7 @@ def test_bad_checkpoints_and_sizes(photos, tmp_path):
     (tmp_path / "Epoch0.resume").write_bytes(b"broken")
     with pytest.raises(UserError, match=r"Epoch0\.resume is no file of tensors .*; remove it"):
         resume(photos, tmp_path, 0)
-    with pytest.raises(UserError, match="--image_size 64 or more, not 32"):
+    with pytest.raises(UserError, match="too small: the semantic guide needs 64"):
         train(photos, tmp_path / "small", "--seg_weight", "1")
 
 
@@ -293,7 +334,8 @@ def test_ctrl_c_saves_where_it_stands_and_kill_leaves_the_last_state(photos, tmp
     assert f"going on with {path}" in errors
     newest = max(tmp_path.glob("Epoch*.pth"), key=lambda p: int(p.stem[5:]))
     EnhanceNet().load_state_dict(weights(newest))
-    trainer = Trainer(options(photos, tmp_path, "--load_pretrain", "--pretrain_dir", str(newest)))
+    again = ["--load_pretrain", "--pretrain_dir", str(newest), "--num_epochs", "100000"]
+    trainer = Trainer(options(photos, tmp_path, *again))
     assert trainer.position.epoch >= last + 3
 
 

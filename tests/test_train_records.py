@@ -22,7 +22,7 @@ from train_runs import ROOT, arguments, rows, train
 from dataloader import LowLightImages
 from option import train_options
 from sgz.model import load_model
-from train import Trainer
+from training.trainer import Trainer
 
 
 def test_the_log_has_a_line_a_display_step_and_none_twice_after_a_kill(photos, tmp_path):
@@ -91,7 +91,9 @@ def test_pictures_show_the_run(photos, batch_of_four):
     """Preview: input | enhanced | factor; brighter than mid-gray where the map brightens."""
     grid = np.asarray(Image.open(batch_of_four / "preview.png")).astype(float)
     tile = grid.shape[1] // 3
-    assert grid.shape == (4 * tile, 3 * tile, 3)
+    heading, grid = np.split(grid, [len(grid) - 4 * tile])
+    assert heading.shape[1:] == (3 * tile, 3)
+    assert all((part < 128).any() for part in np.split(heading, 3, axis=1))  # words over each
     image, _enhanced, factor = np.split(grid, 3, axis=1)
     first = LowLightImages(photos, 32).read(0)
     assert image[:tile].mean() == pytest.approx(first.mean(), abs=1)

@@ -2,21 +2,22 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 from train_runs import ROOT, arguments, difference, rows, train, wait_for, weights
 
+import dataloader
 from dataloader import LowLightImages, batches_of, plan_epoch
 from option import train_options
 from sgz.errors import UserError
-from train import Trainer
+from training.trainer import Trainer
 
 
 def launch(count, *script_arguments):
@@ -109,14 +110,11 @@ def test_a_signal_is_heard_while_the_processes_agree(photos, tmp_path):
     def interrupted(number):
         agreed = agree(number)
         if trainer.position.step == 1 and not number:
-            trainer.ask_to_stop(signal.SIGUSR1, None)
+            trainer.ask_to_stop(signal.SIGUSR1)
         return agreed
 
     trainer.learner.any_process = interrupted
-    try:
-        assert trainer.run() == 128 + signal.SIGUSR1
-    finally:
-        signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    assert trainer.run() == 128 + signal.SIGUSR1
     assert (trainer.position.epoch, trainer.position.step) == (0, 2)
 
 
@@ -143,35 +141,64 @@ def test_fp16_without_a_gpu_is_a_sentence(photos, tmp_path, fresh_accelerate):
         train(photos, tmp_path, "--mixed_precision", "fp16")
 
 
-def test_images_beyond_the_memory_limit_come_from_the_disk(photos, tmp_path):
-    """Room for three of seven: the other four lie in files, and nothing else changes."""
-    room = 3.5 * 3 * 32 * 32
+def test_cached_images_are_those_in_memory(photos, tmp_path):
     plain = LowLightImages(photos, 32, 1.0)
-    cached = LowLightImages(photos, 32, 1.0, cache_bytes=room, cache_folder=tmp_path)
-    files = sorted(tmp_path.iterdir())
-    assert len(files) == 4 and len(cached.pixels) == 3
+    cached = LowLightImages(photos, 32, 1.0, cache=tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert (tmp_path / "cache").stat().st_mode & 0o077 == 0
+    sent = pickle.loads(pickle.dumps(cached))  # as to a process that is not forked
+    assert len(pickle.dumps(cached)) < cached.pixels.nbytes
     plan = plan_epoch(7, 0, 0, 3)
-    for workers in (0, 2):
-        for a, b in zip(batches_of(plain, plan), batches_of(cached, plan, workers), strict=True):
+    for data, workers in ((cached, 0), (cached, 2), (sent, 0)):
+        for a, b in zip(batches_of(plain, plan), batches_of(data, plan, workers), strict=True):
             assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
             assert b[0].dtype == torch.uint8
 
 
-def test_the_cache_is_used_again_and_follows_the_files(tmp_path):
-    folder, cache = tmp_path / "photos", tmp_path / "cache"
+def gray_folder(folder, values):
     folder.mkdir()
-    for name, value in (("a", 10), ("b", 20), ("c", 30)):
+    for name, value in values.items():
         Image.new("RGB", (40, 40), (value,) * 3).save(folder / f"{name}.png")
+    return folder
+
+
+def test_the_cache_is_used_again_and_follows_the_files(tmp_path, monkeypatch):
+    folder, cache = (
+        gray_folder(tmp_path / "photos", {"a": 10, "b": 20, "c": 30}),
+        tmp_path / "cache",
+    )
+    decoded = []
+    read = dataloader.read_photo
+    monkeypatch.setattr(dataloader, "read_photo", lambda path: decoded.append(path) or read(path))
 
     def values(size=32):
-        data = LowLightImages(folder, size, cache_bytes=0, cache_folder=cache)
-        return [int(data[0, i][0][0, 0, 0]) for i in range(3)]
+        decoded.clear()
+        data = LowLightImages(folder, size, cache=cache)
+        return [int(data[0, i][0][0, 0, 0]) for i in range(len(data))], len(decoded)
 
-    assert values() == [10, 20, 30]
-    for file in cache.iterdir():
-        np.full(3 * 32 * 32, 99, np.uint8).tofile(file)  # to see that it is read, not made anew
-    assert values() == [99, 99, 99]
+    assert values() == ([10, 20, 30], 3)
+    assert values() == ([10, 20, 30], 0)
     Image.new("RGB", (40, 40), (50, 50, 50)).save(folder / "b.png")
     os.utime(folder / "b.png", ns=(1, 1))
-    assert values() == [99, 50, 99]
-    assert values(16) == [10, 50, 30]
+    assert values() == ([10, 50, 30], 3)
+    assert len(list(cache.iterdir())) == 1  # the state before is gone
+    (folder / "d.png").write_bytes(b"no picture")
+    assert values()[0] == [10, 50, 30]
+    assert values() == ([10, 50, 30], 1)  # it is tried again, the others are not
+    assert values(16) == ([10, 50, 30], 4)
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path):
+    folder, cache = gray_folder(tmp_path / "photos", {"a": 10, "b": 20}), tmp_path / "cache"
+    LowLightImages(folder, 16, cache=cache)
+    (file,) = cache.iterdir()
+    whole = file.read_bytes()
+    for place in (5, 900, 1600, len(whole) - 3, len(whole) - 10):
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        file.write_bytes(damaged)
+        data = LowLightImages(folder, 16, cache=cache)
+        assert [int(data.read(i)[0, 0, 0]) for i in (0, 1)] == [10, 20]
+    for length in (0, 3, 700):
+        file.write_bytes(whole[:length])
+        assert int(LowLightImages(folder, 16, cache=cache).read(1)[0, 0, 0]) == 20

@@ -12,7 +12,6 @@ from pictures import files_under, write_all
 from sgz.errors import UserError
 from sgz.files import find_files, whole_file, write_whole
 from sgz.machine import choose_device, count_cores
-from utils import backup
 
 ROOT = Path(__file__).parents[1]
 
@@ -105,15 +104,6 @@ def test_writers_of_long_like_names_do_not_meet(tmp_path):
     for thread in threads:
         thread.join()
     assert {name: (tmp_path / name).read_text() for name in names} == {n: n for n in names}
-
-
-def test_kept_aside_under_the_first_free_name(tmp_path):
-    path = tmp_path / "Epoch1.pth"
-    assert backup(path) is None
-    for number in (1, 2):
-        path.write_text(str(number))
-        assert backup(path) == tmp_path / f"Epoch1.kept-{number}.pth"
-    assert files_under(tmp_path) == {"Epoch1.kept-1.pth", "Epoch1.kept-2.pth"}
 
 
 def test_devices():

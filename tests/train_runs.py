@@ -8,7 +8,7 @@ import torch
 
 from option import train_options
 from sgz.model import EnhanceNet
-from train import Trainer
+from training.trainer import Trainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,7 +17,8 @@ def arguments(photos, folder, *extra):
     return [
         "--lowlight_images_path", str(photos), "--snapshots_folder", str(folder),
         "--image_size", "32", "--train_batch_size", "2", "--num_epochs", "2", "--num_workers", "0",
-        "--seg_weight", "0", "--device", "cpu", "--darken", "1", *extra,
+        "--seg_weight", "0", "--device", "cpu", "--darken", "1",
+        "--cache_dir", str(Path(folder).parent / "cache"), *extra,
     ]  # fmt: skip
 
 

@@ -1,10 +1,20 @@
-"""Memory of a training process: blocks that were freed are kept for the next step."""
+"""Memory of a training process: freed blocks are kept for the next step; none left is told."""
 
 import ctypes
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sgz.errors import UserError
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # parameters of glibc's mallopt, <malloc.h>
 NEVER = 0x7FFFFFFF
+# CUDA, torch's processor allocator, OpenCV; a killed reader, mostly by the kernel for its memory.
+OUT_OF_MEMORY = (
+    r"out of memory|can't allocate memory|not enough memory|insufficient (shared )?memory"
+    r"|DataLoader worker .* (killed|exited)"
+)
 
 
 def keep_freed_memory() -> None:
@@ -20,3 +30,19 @@ def keep_freed_memory() -> None:
     if mallopt:
         mallopt(MMAP_MAX, 0)
         mallopt(TRIM_THRESHOLD, NEVER)
+
+
+@contextmanager
+def running_out_told() -> Iterator[None]:
+    """Turn the many ways in which torch, NumPy and OpenCV run out of memory into one sentence.
+
+    Raises:
+        UserError: they did.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, MemoryError) or re.search(OUT_OF_MEMORY, str(error), re.IGNORECASE):
+            reason = str(error).strip().splitlines() or ["no room"]
+            raise UserError(f"out of memory ({reason[0]})", "memory") from error
+        raise

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from sgz.command import printable
 from sgz.errors import UserError
 from sgz.files import whole_file, write_whole
-from utils import backup
 
 PACKAGES = ("torch", "torchvision", "accelerate", "numpy", "opencv-python-headless", "pillow")
 MEASURES = ("gradient_norm", "lr", "images_per_second")  # of log.csv, besides losses
@@ -48,6 +48,7 @@ class Monitor:
         """Append to train.log, and print unless quiet."""
         if not self.writes:
             return
+        line = printable(line)  # names of files are in it
         if not quiet:
             tqdm.write(line, file=sys.stderr)
         stamp = time.strftime("%Y-%m-%d %H:%M:%S ")
@@ -64,7 +65,7 @@ class Monitor:
                 tqdm.write(f"{line}; training goes on", file=sys.stderr)
 
     def begin(self, record: dict, resumed: tuple[int, int] | None, step: int) -> None:
-        """Begin, or go on with, the run's files; those of another run are kept aside.
+        """Begin, or go on with, the run's files.
 
         Args:
             record: options and the like, for run.json.
@@ -74,12 +75,9 @@ class Monitor:
         """
         if not self.writes:
             return
-        if resumed is None:
-            for name in ("log.csv", "validation.csv", "run.json"):
-                self.attempt(name, backup)
         for name in ("log.csv", "validation.csv"):
             rows = read_rows(self.folder / name)
-            kept = [row for row in rows if (row["epoch"], row["step"]) <= resumed]
+            kept = [row for row in rows if resumed and (row["epoch"], row["step"]) <= resumed]
             if len(kept) < len(rows):
                 self.attempt(name, lambda path, kept=kept: write_rows(path, kept))
             if name == "log.csv":

@@ -14,7 +14,8 @@ from sgz.method import SCALE_FACTOR
 from sgz.model import EnhanceNet, enhance_plainly
 from sgz.pixels import to_8_bit, to_rgb
 
-TILE = 192  # pixels a side, of the preview's pictures
+TILE, HEADING = 192, 24  # pixels: a side of the preview's pictures, and what is above them
+HEADINGS = ("input", "enhanced", "factor map (light: more)")
 
 
 class Validation:
@@ -26,7 +27,7 @@ class Validation:
     Args:
         root: the folder.
         batch_size: images per step, for the losses.
-        data: the arguments of LowLightImages: size, seed, cache_bytes, cache_folder.
+        data: the arguments of LowLightImages: size, seed, cache.
 
     Attributes:
         notes: what the user should know: images without a partner, or that cannot be read.
@@ -37,7 +38,8 @@ class Validation:
         paired = low.is_dir() and high.is_dir()
         self.images = LowLightImages(low if paired else root, **data)
         self.batch_size = batch_size
-        self.notes = [f"skipped {path}: {reason}" for path, reason in self.images.skipped]
+        self.notes = [self.images.note] if self.images.note else []
+        self.notes += [f"skipped {path}: {reason}" for path, reason in self.images.skipped]
         self.pairs: list[tuple[Path, Path]] = []
         if not paired:
             return
@@ -101,7 +103,7 @@ def read_rgb(path: Path) -> np.ndarray:
 
 
 def preview(net, images: LowLightImages, device, count: int = 4) -> np.ndarray:
-    """The first images as a grid: input | enhanced | factor map; [H, W, 3] uint8."""
+    """The first images as a grid with headings: see preview_grid."""
     pixels = np.stack([images.read(i) for i in range(min(count, len(images)))])
     image = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float() / 255
     with torch.no_grad():
@@ -111,10 +113,13 @@ def preview(net, images: LowLightImages, device, count: int = 4) -> np.ndarray:
 
 
 def preview_grid(image: np.ndarray, enhanced: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """A row for each image: input | enhanced | factor map in colour; [H, W, 3] uint8.
+    """A row for each image under headings: input | enhanced | factor map in colour.
 
     Each [B, S, S, 3]; image and enhanced in [0, 1], factor in [-1, 1]. Mid-gray is a factor of 0,
     brighter brightens: a channel shows (1 - A) / 2.
+
+    Returns:
+        [HEADING + B TILE, 3 TILE, 3] uint8.
     """
     import cv2
 
@@ -122,4 +127,9 @@ def preview_grid(image: np.ndarray, enhanced: np.ndarray, factor: np.ndarray) ->
     for trio in zip(image, enhanced, (1 - factor) / 2, strict=True):
         tiles = [cv2.resize(tile, (TILE, TILE), interpolation=cv2.INTER_AREA) for tile in trio]
         rows.append(np.concatenate(tiles, 1))
-    return (np.nan_to_num(np.concatenate(rows)).clip(0, 1) * 255).round().astype(np.uint8)
+    pixels = (np.nan_to_num(np.concatenate(rows)).clip(0, 1) * 255).round().astype(np.uint8)
+    heading = np.full((HEADING, pixels.shape[1], 3), 255, np.uint8)
+    for number, text in enumerate(HEADINGS):
+        at = (number * TILE + 6, HEADING - 8)
+        cv2.putText(heading, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40,) * 3, 1, cv2.LINE_AA)
+    return np.concatenate((heading, pixels))
