@@ -71,7 +71,7 @@ def test_a_run_state_edited_by_hand_is_refused(photos, run, tmp_path, edit):
     torch.save(state, tmp_path / "Epoch0.resume")
     (tmp_path / "Epoch0.pth").write_bytes((run / "Epoch0.pth").read_bytes())
     again = ["--load_pretrain", "--pretrain_dir", str(tmp_path / "Epoch0.pth")]
-    with pytest.raises(UserError, match="not as a run leaves it: .* remove it to start a new run"):
+    with pytest.raises(UserError, match=r"not as a run leaves it: .* remove it to start a new run"):
         Trainer(train_options(arguments(photos, tmp_path, *again)))
 
 
