@@ -1,15 +1,20 @@
 // Sends the camera's picture frame by frame, the next one when the last has been answered.
 const WIDTH = 640;
-const [pair, button, strength, message] = [".pair", "button", "input", ".message"].map(
+const [stage, split, button, message] = [".stage", ".split", "button", ".message"].map(
   (name) => element.querySelector(name));
-const [video, result] = [pair.querySelector("video"), pair.querySelector("img")];
+const [video, result] = [stage.querySelector("video"), stage.querySelector("img")];
 const canvas = document.createElement("canvas");
-let stream = null;
+let [stream, settings] = [null, {}];
+
+element.closest(".work").addEventListener("settings", (event) => { settings = event.detail; });
+const move = () => stage.style.setProperty("--at", `${split.value}%`);
+split.addEventListener("input", move);
+move();
 
 const stop = (sentence = "") => {
   stream?.getTracks().forEach((track) => track.stop());
   stream = null;
-  pair.hidden = true;
+  stage.classList.add("idle");
   button.textContent = "Start the camera";
   message.textContent = sentence;
 };
@@ -26,13 +31,14 @@ const follow = async () => {
     canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
     const image = canvas.toDataURL("image/jpeg", 0.85);
     try {
-      const answer = await server.look({ image, strength: Number(strength.value) });
+      const answer = await server.enhance({ ...settings, image });
       if (!stream) return;
       if (answer.error) return stop(answer.error);
       result.src = answer.image;
     } catch {
       return stop("The server does not answer any more.");
     }
+    stage.classList.remove("idle");
     count += 1;
     if (performance.now() - since > 1000) {
       const rate = count * 1000 / (performance.now() - since);
@@ -51,7 +57,8 @@ button.addEventListener("click", async () => {
   }
   video.srcObject = stream;
   await video.play();
-  pair.hidden = false;
+  stage.style.setProperty("--w", video.videoWidth);
+  stage.style.setProperty("--h", video.videoHeight);
   button.textContent = "Stop the camera";
   follow();
 });

@@ -1,28 +1,60 @@
-// Sends a chosen or dropped file and tells the page where it went.
-const input = element.querySelector("input");
-const say = (message, kind) => {
-  props.value = { ...props.value, message, kind };
+// Sends chosen, dropped or pasted files one after another and tells the server of each.
+const field = element.querySelector("input");
+const title = element.querySelector("strong");
+const message = element.querySelector(".message");
+const RETRIES = 60, WAIT = 5000; // where there is no room for more at the moment
+
+const say = (lines, kind = "") => {
+  message.className = `message ${kind}`;
+  message.replaceChildren(...lines.map((line) => {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = line;
+    return paragraph;
+  }));
 };
+const show = () => {
+  title.textContent = props.value.title;
+  say(props.value.lines, props.value.kind);
+};
+watch("value", show);
+show();
+
+// The server's name for what was sent; null if it could not be.
 const send = async (file) => {
-  if (!file) return;
-  const megabytes = props.value.max_bytes / 1e6;
-  if (file.size > props.value.max_bytes) {
-    say(`This file has ${(file.size / 1e6).toFixed(1)} MB; at most ${megabytes} MB are taken.`,
-      "error");
-    return;
+  if (file.size > props.value.max_bytes) return null;
+  for (let attempt = 0; attempt < RETRIES; attempt += 1) {
+    let answer;
+    try {
+      answer = await fetch("upload-photo", { method: "POST", body: file });
+    } catch {
+      return null; // the server is gone, or the file has changed since
+    }
+    if (answer.ok) return (await answer.json()).key;
+    if (answer.status !== 503) return null;
+    say(["Many photos wait at the moment; yours goes in as soon as there is room."], "busy");
+    await new Promise((done) => setTimeout(done, WAIT));
   }
-  say("Sending …", "busy");
-  try {
-    const { path } = await upload(file);
-    say("Waiting for the answer …", "busy");
-    trigger("upload", { path, name: file.name });
-  } catch (error) {
-    say("The file did not arrive; please try again.", "error");
-  }
+  return null;
 };
-input.addEventListener("change", () => {
-  send(input.files[0]);
-  input.value = ""; // the same file can be chosen again
+let queue = Promise.resolve();
+const take = (files) => {
+  const chosen = [...files];
+  if (!chosen.length) return;
+  const taken = props.value.several ? chosen : chosen.slice(0, 1);
+  queue = queue.then(async () => {
+    for (const [number, file] of taken.entries()) {
+      say([taken.length > 1 ? `Sending ${number + 1} of ${taken.length} …` : "Sending …"], "busy");
+      const upload = await send(file);
+      trigger("upload", {
+        upload, name: file.name, size: file.size, first: number === 0,
+        left_out: chosen.length - taken.length,
+      });
+    }
+  });
+};
+field.addEventListener("change", () => {
+  take(field.files);
+  field.value = ""; // the same file can be chosen again
 });
 // A file dropped beside the frame would otherwise replace the page.
 const over = (event) => {
@@ -33,10 +65,10 @@ element.addEventListener("dragover", over);
 element.addEventListener("dragleave", over);
 element.addEventListener("drop", (event) => {
   over(event);
-  send(event.dataTransfer.files[0]);
+  take(event.dataTransfer.files);
 });
 window.addEventListener("paste", (event) => {
-  if (element.offsetParent) send(event.clipboardData.files[0]); // the tab that is seen
+  if (element.offsetParent) take(event.clipboardData.files); // the tab that is seen
 });
 if (!window.dropsElsewhere) {
   window.dropsElsewhere = true;

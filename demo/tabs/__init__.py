@@ -1,0 +1,1 @@
+"""The page: one file for each tab, and what they share."""
