@@ -182,7 +182,8 @@ def serve(options: Namespace, root: Path) -> None:
             footer_links=[],
             ssr_mode=False,
             theme=theme(gr),
-            css=asset("tokens.css") + asset("style.css"),
+            # Not as `css`: gradio puts its own names before each rule, and so loses :root's.
+            head=f"<style>{asset('tokens.css')}{asset('style.css')}</style>",
             app_kwargs={"middleware": [fence(page, sessions, options, host)]},
         )
         shown = "127.0.0.1" if host == "0.0.0.0" else host

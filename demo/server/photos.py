@@ -2,7 +2,8 @@
 
 import io
 import json
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,12 @@ from demo.server.settings import Settings
 from sgz.errors import UserError
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo, output_name, read_photo
-from sgz.pixels import to_8_bit
+from sgz.kernels import rgb
+from sgz.look.exposure import fit_strength
+from sgz.look.noise import estimate_sigma
+from sgz.look.options import NATURAL
+from sgz.look.treatment import black_of
+from sgz.pixels import PEAK, as_stack, to_8_bit
 
 PREVIEW = 1600  # pixels on the longer side of what the page shows
 TILE = 1024  # pixels a side of the pieces of the 100 % view
@@ -100,7 +106,14 @@ def open_photo(enhancer, source: Path, name: str, max_pixels: int) -> OpenPhoto:
 
 def measure(enhancer, pixels: np.ndarray) -> str:
     """What the natural look finds in a photograph [H, W, 3] or [H, W], in words."""
-    return ""
+    stack = as_stack(pixels)
+    black, seen = black_of(rgb.shrink(stack, enhancer.scale_factor), NATURAL)
+    plain = copy(enhancer)
+    plain.look, plain.strength = replace(NATURAL, exposure=False), 1.0
+    factor = plain.factor_of_small(np.ascontiguousarray(seen.transpose(1, 2, 0)))
+    exposure = fit_strength(seen, factor, enhancer.iterations)
+    noise = 255 * estimate_sigma(stack, PEAK[stack.dtype])
+    return f"Noise {noise:.1f} of 255 · Black {255 * black.mean():.0f} · Exposure {exposure:.1f}"
 
 
 def enhance_whole(enhancer, photo: OpenPhoto, settings: Settings, max_pixels: int) -> Photo:

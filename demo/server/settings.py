@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 
+from sgz.look.options import choose_look
+
 BRIGHTNESS, SHADOWS, NOISE = (0.0, 2.0), (1, 16), (0.0, 12.0)
 LOOKS, DENOISING = ("natural", "paper"), ("auto", "off", "amount")
 
@@ -56,7 +58,8 @@ class Settings:
         tuned = copy(enhancer)
         tuned.strength, tuned.iterations = self.brightness, self.shadows
         tuned.scale_factor = max(round(enhancer.scale_factor * ratio), 1)
-        tuned.auto_exposure = self.look == "natural"
+        denoise = self.noise * ratio if self.denoise == "amount" else self.denoise
+        tuned.look = choose_look(self.look, denoise=denoise)
         return tuned
 
 

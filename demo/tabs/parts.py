@@ -89,9 +89,9 @@ class Controls:
         self.value = {"tab": tab, "several": False, "busy": False, "file": None}
         self.component = component(gr, "controls", self.value)
 
-    def show(self, **state):
+    def show(self, visible: bool = True, **state):
         """The component with other buttons, or with a file that the browser is to save."""
-        return self.gr.HTML({**self.value, **state})
+        return self.gr.HTML({**self.value, **state}, elem_classes=[] if visible else ["gone"])
 
 
 def keep_settings(session: Session, event) -> None:

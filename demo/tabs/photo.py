@@ -25,8 +25,8 @@ from demo.tabs.parts import (
 from sgz.image.photo import IMAGE_SUFFIXES, read_photo
 
 SAMPLES = (
-    "samples/coffee.png", "samples/astronaut.png", "samples/rocket.png", "samples/chelsea.png",
-    "samples/camera.png",
+    "photographs/sunset.jpg", "photographs/meadow.jpg",
+    "samples/coffee.png", "samples/astronaut.png", "samples/rocket.png",
 )  # fmt: skip
 
 
@@ -101,6 +101,8 @@ class PhotoTab:
         if shows_picture:
             view = gallery.view(session)  # nothing where that one could not be opened
             outputs[self.compare] = gr.HTML(view, visible=view is not None)
+            shows = self.controls.show(several=ready > 1, visible=view is not None)
+            outputs[self.controls.component] = shows
         return outputs
 
     def message(self, session: Session, ready: int, waiting: int):
