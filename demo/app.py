@@ -25,6 +25,7 @@ from demo.server.gallery import Gallery
 from demo.server.guard import SPACE_FRAMES, Guard, own_names
 from demo.server.requests import is_possible
 from demo.server.sessions import IDLE, MAX_PHOTOS, Sessions, temporary_root
+from demo.server.settings import Settings
 from demo.server.uploads import Uploads
 from demo.server.videos import Videos
 from demo.tabs.camera import CameraTab
@@ -154,8 +155,10 @@ def fence(page, sessions: Sessions, options: Namespace, host: str):
 
 def warm_up(enhancer) -> None:
     """Have everything compiled and loaded before the first visitor waits for it."""
-    for dark in (np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64), np.uint8)):
-        enhancer(dark)
+    tuned = Settings().tuned(enhancer)
+    for kind in (np.uint8, np.uint16):
+        for shape in ((64, 64, 3), (64, 64)):
+            tuned(np.zeros(shape, kind))
 
 
 def serve(options: Namespace, root: Path) -> None:
@@ -181,6 +184,7 @@ def serve(options: Namespace, root: Path) -> None:
             quiet=True,
             footer_links=[],
             ssr_mode=False,
+            enable_monitoring=False,
             theme=theme(gr),
             # Not as `css`: gradio puts its own names before each rule, and so loses :root's.
             head=f"<style>{asset('tokens.css')}{asset('style.css')}</style>",

@@ -17,6 +17,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 
 
+TRANSFER = """
+(files) => {
+  const transfer = new DataTransfer();
+  for (const [name, bytes] of files) transfer.items.add(new File([new Uint8Array(bytes)], name));
+  return transfer;
+}
+"""
+
+
 class Server:
     """A running demo/app.py: its address, and the temporary folder that it made in `scratch`."""
 
@@ -37,7 +46,8 @@ class Server:
         if "open http" not in line:
             self.process.kill()
             raise AssertionError(f"no start: {line}{self.process.stderr.read()}")
-        [self.folder] = scratch.glob("sgz-demo-*")
+        self.folders = sorted(scratch.glob("sgz-demo-*"))
+        self.folder = self.folders[-1]
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """Send a signal: the exit code, and what was written to standard error."""
@@ -63,16 +73,10 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, error.read()
 
-    def upload(self, name: str, content: bytes) -> tuple[int, str]:
-        """(status, path on the server) of a file sent under any name."""
-        edge = "edge-of-a-part"
-        head = (
-            f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
-        )
-        body = head.encode() + content + f"\r\n--{edge}--\r\n".encode()
-        kind = f"multipart/form-data; boundary={edge}"
-        status, answer = self.ask("gradio_api/upload", body, **{"Content-Type": kind})
-        return status, json.loads(answer)[0] if status == 200 else answer.decode()
+    def upload(self, content: bytes) -> tuple[int, str]:
+        """(status, name on the server or why not) of a file that is sent."""
+        status, answer = self.ask("upload-photo", content)
+        return status, json.loads(answer)["key"] if status == 200 else answer.decode()
 
 
 def environment() -> dict[str, str]:
@@ -103,7 +107,7 @@ class Visitor:
         context: playwright's BrowserContext.
     """
 
-    def __init__(self, context, url: str):
+    def __init__(self, context, url: str, tab: str = "Photo"):
         self.page = context.new_page()
         self.requests: list[str] = []
         self.complaints: list[str] = []
@@ -112,53 +116,84 @@ class Visitor:
         self.page.on("console", self.hear)
         self.page.goto(url)
         self.panel = self.page.get_by_role("tabpanel").filter(visible=True)
-        self.panel.locator(".drop").wait_for()
+        self.panel.locator(".drop strong", has_text="Choose").wait_for()
+        if tab != "Photo":
+            self.page.get_by_role("tab", name=tab).click()
+            self.panel.locator(".work, .drop").first.wait_for()
 
     def hear(self, message) -> None:
         """Take down errors of the page and of its security policy."""
         if message.type == "error":
             self.complaints.append(message.text)
 
-    def choose(self, name: str, content: bytes) -> None:
-        """Choose a file, without waiting for an answer."""
-        file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
-        self.panel.locator(".drop input").set_input_files(file)
+    def choose(self, *files: tuple[str, bytes]) -> None:
+        """Choose files by name and content, without waiting for an answer."""
+        given = [
+            {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+            for name, content in files
+        ]
+        self.panel.locator(".drop input").set_input_files(given)
+
+    def transfer(self, *files: tuple[str, bytes]):
+        """Files as the browser holds them while they are dragged or copied."""
+        return self.page.evaluate_handle(TRANSFER, [[name, list(data)] for name, data in files])
+
+    def drop(self, *files: tuple[str, bytes]) -> None:
+        """Drop files, without waiting for an answer."""
+        transfer = {"dataTransfer": self.transfer(*files)}
+        self.panel.locator(".drop").dispatch_event("drop", transfer)
 
     def brighten(self, name: str, content: bytes) -> None:
         """Choose a photograph and wait until it is shown."""
-        self.choose(name, content)
-        self.panel.locator(".compare .name", has_text=re.compile(f"^{re.escape(name)}$")).wait_for()
+        self.choose((name, content))
+        shown = self.panel.locator(".viewer .name", has_text=re.compile(f"^{re.escape(name)}$"))
+        shown.wait_for()
         self.settle()
 
     def message(self) -> str:
         """What the page answers, once it does."""
-        status = self.panel.get_by_role("status")
-        busy = re.compile("Sending|Waiting|Brightening")
+        status = self.panel.locator(".message")
+        busy = re.compile("Sending|Brightening")
         until(lambda: (text := status.inner_text()) and not busy.search(text), 60)
         return status.inner_text()
 
+    def wait_for_all(self, ready: int) -> None:
+        """Wait until so many photographs could be opened."""
+        until(lambda: self.panel.locator(".strip [data-state=ready]").count() == ready, 90)
+        self.settle()
+
     def settle(self) -> None:
         """Wait until both pictures are there."""
-        loaded = (
-            "[...document.querySelectorAll('.compare img')].every((i) => i.complete && i.width)"
-        )
+        loaded = """[...document.querySelectorAll('.viewer :is(.before, .after)')].every(
+            (image) => image.complete && image.naturalWidth)"""
         until(lambda: self.page.evaluate(loaded))
 
     def after(self) -> str:
         """The address of the brightened picture."""
-        return self.panel.locator(".compare .after").get_attribute("src")
+        return self.panel.locator(".viewer .after").get_attribute("src")
 
-    def set(self, name: str, value: float) -> None:
-        """Move a slider by its number, and wait for the new picture."""
+    def fetch(self, address: str) -> bytes:
+        """What the page fetches from there."""
+        return self.page.request.get(self.page.url + address).body()
+
+    def changed(self, act: Callable[[], object]) -> None:
+        """Do something, and wait for the new picture that comes of it."""
         before = self.after()
-        number = self.panel.get_by_role("spinbutton", name=name)
-        number.fill(str(value))
-        number.press("Enter")
+        act()
         until(lambda: self.after() != before)
         self.settle()
 
+    def set(self, name: str, value: float) -> None:
+        """Move a slider, and wait for the new picture."""
+        self.changed(lambda: self.panel.get_by_label(name, exact=True).fill(str(value)))
+
+    def pick(self, name: str) -> None:
+        """Choose one of several by its label, and wait for the new picture."""
+        self.changed(lambda: self.panel.locator(".segments label", has_text=name).click())
+
     def save(self, button: str = "Download") -> tuple[str, bytes]:
         """(name, content) of the download."""
+        pressed = self.panel.locator("button, a", has_text=re.compile(f"^{button}$"))
         with self.page.expect_download() as waiting:
-            self.panel.locator("button, a", has_text=button).filter(visible=True).click()
+            pressed.filter(visible=True).click()
         return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()

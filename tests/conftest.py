@@ -146,3 +146,46 @@ def batch_of_four(photos, tmp_path_factory):
     from train_runs import train  # only here: most tests do without what it imports
 
     return train(photos, tmp_path_factory.mktemp("four"), "--train_batch_size", "4")
+
+
+APP_LIMITS = {"max_mb": 3, "max_megapixels": 4, "max_seconds": 6}
+
+
+@pytest.fixture(scope="session")
+def app(weight, tmp_path_factory):
+    """A running demo/app.py; in the end nothing went wrong and nothing is left."""
+    from app_server import Server  # only here, as most tests have nothing to do with it
+
+    pytest.importorskip("gradio", reason="gradio is not installed")
+    scratch = tmp_path_factory.mktemp("scratch")
+    limits = [word for name, value in APP_LIMITS.items() for word in (f"--{name}", value)]
+    running = Server(scratch, "--weight_dir", weight, *limits)
+    yield running
+    assert running.end() == (0, "")  # SIGTERM is how it is ended
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A playwright Browser with a camera."""
+    from browsing import launched
+
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture
+def visit(app, chromium):
+    """Opens the demo for one more visitor; all leave at the end."""
+    from app_server import Visitor
+
+    contexts = []
+
+    def come(tab: str = "Photo", **options) -> Visitor:
+        size = {"width": 1280, "height": 900}
+        contexts.append(chromium.new_context(**{"viewport": size, **options}))
+        return Visitor(contexts[-1], app.url, tab)
+
+    yield come
+    for context in contexts:
+        context.close()

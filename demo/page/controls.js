@@ -26,14 +26,14 @@ form.addEventListener("input", (event) => {
     choose("denoise", event.target.value === "paper" ? "off" : "auto"); // the paper has none
   }
   show();
-  trigger("change", values());
+  trigger("input", values());
 });
 reset.addEventListener("click", () => {
   for (const field of ranges) field.value = field.defaultValue;
   for (const field of radios) field.checked = field.defaultChecked;
   map.checked = false;
   show();
-  trigger("change", values());
+  trigger("input", values());
 });
 download.addEventListener("click", () => trigger("download"));
 all.addEventListener("click", () => trigger("submit"));

@@ -74,6 +74,8 @@ class Guard:
             print(f"{scope['method']} {path[:80]!r}: {type(error).__name__}", file=sys.stderr)
             if not answer.started:
                 await uploads.respond(answer, 400, "this could not be answered")
+            elif not answer.finished:
+                await answer({"type": "http.response.body", "body": b""})
 
     def refusal(self, scope, path: str) -> tuple[int, str] | None:
         """(status, sentence) if the head of a request is enough to refuse it."""
@@ -138,7 +140,7 @@ class Answer:
     def __init__(self, send, headers: list[tuple[bytes, bytes]], served: bool):
         self.send = send
         self.headers = [*headers, UNCACHED] if served else headers
-        self.started = self.rewrites_full = self.full = False
+        self.started = self.finished = self.rewrites_full = self.full = False
 
     async def __call__(self, message) -> None:
         if message["type"] == "http.response.start":
@@ -148,11 +150,13 @@ class Answer:
             names |= {b"content-length"} if self.full else set()
             kept = [pair for pair in message["headers"] if pair[0].lower() not in names]
             message = {**message, "headers": [*kept, *self.headers]}
-        elif self.full:
-            if message.get("more_body"):
-                return
-            body = json.dumps({"detail": QUEUE_FULL}).encode()
-            message = {"type": "http.response.body", "body": body}
+        else:
+            self.finished = not message.get("more_body", False)
+            if self.full:
+                if not self.finished:
+                    return
+                body = json.dumps({"detail": QUEUE_FULL}).encode()
+                message = {"type": "http.response.body", "body": body}
         await self.send(message)
 
 

@@ -82,7 +82,7 @@ class Drop:
 
 
 class Controls:
-    """Look, brightness, shadows, denoising, and buttons; its component triggers "change"."""
+    """Look, brightness, shadows, denoising, and buttons; its component triggers "input"."""
 
     def __init__(self, gr, tab: str):
         self.gr = gr

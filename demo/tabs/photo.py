@@ -28,6 +28,7 @@ SAMPLES = (
     "photographs/sunset.jpg", "photographs/meadow.jpg",
     "samples/coffee.png", "samples/astronaut.png", "samples/rocket.png",
 )  # fmt: skip
+CREDIT = "Photo: Aitzol Berasategi, CC BY 4.0; on the right brightened by this page"
 
 
 class PhotoTab:
@@ -74,7 +75,7 @@ class PhotoTab:
             answer(self.open_next), None, outputs, **several, **JOBS
         )
         last = {"trigger_mode": "always_last", **AT_ONCE}
-        controls.change(answer(self.adjust), None, outputs, **last)
+        controls.input(answer(self.adjust), None, outputs, **last)
         self.strip.select(answer(self.select), None, outputs, **last)
         self.strip.clear(answer(self.clear), None, outputs, **AT_ONCE)
         self.compare.select(answer(self.show_actual), None, outputs, **JOBS)
@@ -219,7 +220,7 @@ def example(enhancer) -> dict:
     bright = Settings().tuned(enhancer)(dark)
     height, width = dark.shape[:2]
     return {
-        "before": data_url(dark), "after": data_url(bright), "name": "", "facts": "",
+        "before": data_url(dark), "after": data_url(bright), "name": "", "facts": CREDIT,
         "measured": "", "width": width, "height": height, "full_width": width,
         "full_height": height, "shows_map": False, "tiles": [], "sweep": True,
     }  # fmt: skip

@@ -60,7 +60,7 @@ class VideoTab:
         drop.upload(answer(self.receive), None, outputs, **AT_ONCE).then(**job)
         self.sample.click(answer(self.take_sample), None, outputs, **AT_ONCE).then(**job)
         controls.submit(answer(self.repeat), None, outputs, **AT_ONCE).then(**job)
-        controls.change(answer(self.adjust), None, drop, trigger_mode="always_last", **AT_ONCE)
+        controls.input(answer(self.adjust), None, drop, trigger_mode="always_last", **AT_ONCE)
         self.stop.click(answer(self.halt), None, drop, **AT_ONCE)
 
     def idle(self) -> dict:
