@@ -274,21 +274,19 @@ def write_report(results: Results, paths: dict[str, dict[str, Path]], args) -> N
         "scores.csv": tables.csv_table(results),
         "scores.json": tables.json_document(results) + "\n",
     }
-    figure = sample_figure(results, paths, args)
-    inline = figure and encode_photo(figure, ".jpg")
+    rows = sample_rows(results, paths, args)
     title = "Segmentation" if args.task == "segmentation" else "Image quality"
-    files["report.html"] = report.html_page(
-        results, f"{title}: {', '.join(results.scores)}", inline
-    )
+    files["report.html"] = report.html_page(results, f"{title}: {', '.join(results.scores)}", rows)
     for name, text in files.items():
         write_whole(args.report / name, text.encode())
-    if figure:
+    if rows:
+        figure = Photo(report.picture_grid(rows))
         write_whole(args.report / "samples.png", encode_photo(figure, ".png"))
     print(f"evaluate.py: wrote {args.report / 'report.html'}", file=sys.stderr)
 
 
-def sample_figure(results: Results, paths: dict[str, dict[str, Path]], args) -> Photo | None:
-    """The picture grid: the images named, or some spread evenly over all."""
+def sample_rows(results: Results, paths: dict[str, dict[str, Path]], args) -> list[tuple]:
+    """What report.picture_grid shows: the images named, or some spread evenly over all."""
     usable = [name for name in paths if results.unit != "image" or name in results.images()]
     chosen = args.sample_names or []
     if unknown := [name for name in chosen if name not in usable]:
@@ -303,9 +301,7 @@ def sample_figure(results: Results, paths: dict[str, dict[str, Path]], args) -> 
         if failures:
             continue
         rows.append((name, pictures, captions(results, name)))
-    if not rows:
-        return None
-    return Photo(report.picture_grid(rows))
+    return rows
 
 
 def captions(results: Results, name: str) -> dict[str, str]:

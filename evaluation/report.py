@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from evaluation.tables import Column, Results, first, headings, plural, rows_by_method, summary_rows
+from sgz.image.photo import Photo, encode_photo
 
 CELL = 320  # width of a picture in the figure
 GAP = 8
@@ -48,17 +49,7 @@ def picture_grid(rows: list[tuple[str, dict[str, np.ndarray], dict[str, str]]]) 
     from PIL import Image, ImageDraw, ImageFont
 
     font, small = ImageFont.load_default(17), ImageFont.load_default(13)
-    bands = []
-    for _, pictures, captions in rows:
-        x, y, width, height = busiest_crop(list(pictures.values())[-1])
-        cells = []
-        for method, picture in pictures.items():
-            whole = picture.copy()
-            thickness = max(picture.shape[1] // 160, 1)
-            cv2.rectangle(whole, (x, y), (x + width, y + height), (255, 210, 0), thickness)
-            crop = fit_width(picture[y : y + height, x : x + width])
-            cells.append((method, fit_width(whole), crop, captions.get(method, "")))
-        bands.append(cells)
+    bands = [sample_cells(pictures, captions) for _, pictures, captions in rows]
     columns = max(len(cells) for cells in bands)
     heights = [cells[0][1].shape[0] + cells[0][2].shape[0] + GAP // 2 + 30 for cells in bands]
     page = Image.new("RGB", (columns * (CELL + GAP) + GAP, sum(heights) + 36), "white")
@@ -78,6 +69,21 @@ def picture_grid(rows: list[tuple[str, dict[str, np.ndarray], dict[str, str]]]) 
     return np.asarray(page)
 
 
+def sample_cells(
+    pictures: dict[str, np.ndarray], captions: dict[str, str]
+) -> list[tuple[str, np.ndarray, np.ndarray, str]]:
+    """One image by every method: (method, the whole with its crop marked, the crop, caption)."""
+    x, y, width, height = busiest_crop(list(pictures.values())[-1])
+    cells = []
+    for method, picture in pictures.items():
+        whole = picture.copy()
+        thickness = max(picture.shape[1] // 160, 1)
+        cv2.rectangle(whole, (x, y), (x + width, y + height), (255, 210, 0), thickness)
+        crop = fit_width(picture[y : y + height, x : x + width])
+        cells.append((method, fit_width(whole), crop, captions.get(method, "")))
+    return cells
+
+
 def draw_centred(draw, left: int, top: int, text: str, font) -> None:
     """Write a line in the middle of a column, cut to its width."""
     while text and draw.textlength(text, font=font) > CELL:
@@ -89,17 +95,27 @@ def draw_centred(draw, left: int, top: int, text: str, font) -> None:
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --accent: #0a7d55; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem }
+* { box-sizing: border-box }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.6rem; margin-bottom: .2rem } h2 { font-size: 1.15rem; margin-top: 2.2rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid var(--line) }
-th:first-child, td:first-child { text-align: left }
+h1, li, summary, figcaption { overflow-wrap: anywhere }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; min-width: min(100%, 640px) }
+th, td { padding: .3rem .6rem; text-align: right; border-bottom: 1px solid var(--line) }
+th { white-space: nowrap } th:first-child, td:first-child { text-align: left; padding-left: 0 }
 thead th { border-bottom: 2px solid var(--line) }
 td b { color: var(--accent) } tbody tr:hover { background: #8881 }
-.scroll { overflow-x: auto } .plots { display: flex; flex-wrap: wrap; gap: 1.2rem 2rem }
-figure { margin: 0 } img { max-width: 100%; height: auto } summary { cursor: pointer }
-svg text { font: 12px system-ui, sans-serif; fill: currentColor }
+.scroll { overflow-x: auto }
+.plots { display: grid; gap: 1.2rem 2rem; justify-content: space-between;
+  grid-template-columns: repeat(auto-fill, minmax(min(100%, 342px), 1fr)) }
+.samples { display: grid; gap: .8rem; margin-bottom: 2rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(160px, 45%), 1fr)) }
+.samples figure { display: flex; flex-direction: column; gap: 4px }
+.samples img { width: 100% } .samples figcaption { font-size: .875rem; text-align: center }
+figure { margin: 0; min-width: 0 } img, svg { max-width: 100%; height: auto }
+summary { cursor: pointer; padding: .2rem 0 }
+svg text { font: 13px system-ui, sans-serif; fill: currentColor }
 .warning { border-left: 4px solid #d9822b; padding-left: .8rem } .quiet { opacity: .75 }
+@media (prefers-color-scheme: dark) { :root { --accent: #5fd3a8 } }
 """
 
 
@@ -138,23 +154,22 @@ def box_plot(results: Results, column: Column) -> str:
     low = min(values.min() for values in data.values())
     high = max(values.max() for values in data.values())
     span = (high - low) or abs(high) or 1.0
-    margin = 14 + 7 * min(max(map(len, data)), 22)
-    width, line = margin + 330, 30
+    width, line, margin = 342, 46, 12
 
     def at(value: float) -> float:
-        return margin + 12 + 300 * (value - low) / span
+        return margin + (width - 2 * margin) * (value - low) / span
 
     parts = []
     for place, (method, values) in enumerate(data.items()):
-        middle = 12 + line * place + line / 2
+        middle = line * place + 32  # below the method's name
         q1, median, q3 = np.percentile(values, (25, 50, 75))
         reach = 1.5 * (q3 - q1)
         inside = values[(values >= q1 - reach) & (values <= q3 + reach)]
         outside = values[(values < q1 - reach) | (values > q3 + reach)]
         colour = f"hsl({(205 + 67 * place) % 360} 55% 50%)"
-        name = method if len(method) <= 22 else method[:21] + "…"
+        name = method if len(method) <= 42 else method[:41] + "…"
         parts += [
-            f'<text x="{margin}" y="{middle + 4}" text-anchor="end">{html.escape(name)}</text>',
+            f'<text x="{margin}" y="{middle - 14}">{html.escape(name)}</text>',
             f'<path d="M{at(inside.min()):.1f} {middle}H{at(inside.max()):.1f}" '
             f'stroke="{colour}"/>',
             f'<rect x="{at(q1):.1f}" y="{middle - 8}" width="{max(at(q3) - at(q1), 1):.1f}" '
@@ -163,11 +178,12 @@ def box_plot(results: Results, column: Column) -> str:
             f'<circle cx="{at(values.mean()):.1f}" cy="{middle}" r="3" fill="currentColor"/>',
             *(f'<circle cx="{at(v):.1f}" cy="{middle}" r="2" fill="{colour}"/>' for v in outside),
         ]
-    floor = 12 + line * len(data)
-    parts.append(f'<path d="M{margin + 12} {floor + 4}h300" stroke="currentColor" opacity=".4"/>')
+    floor = line * len(data)
+    across = width - 2 * margin
+    parts.append(f'<path d="M{margin} {floor + 4}h{across}" stroke="currentColor" opacity=".4"/>')
     for share, anchor in ((0, "start"), (0.5, "middle"), (1, "end")):
         label = column.show(low + share * span)
-        x = margin + 12 + 300 * share
+        x = margin + across * share
         parts.append(f'<text x="{x}" y="{floor + 20}" text-anchor="{anchor}">{label}</text>')
     heading = html.escape(headings(Results([column], {}))[0])
     return (
@@ -177,8 +193,31 @@ def box_plot(results: Results, column: Column) -> str:
     )
 
 
-def html_page(results: Results, title: str, figure: bytes | None = None) -> str:
-    """A page that needs no other file: means, box plots, the figure (JPEG) and every score."""
+def html_samples(rows: Sequence[tuple[str, dict[str, np.ndarray], dict[str, str]]]) -> str:
+    """The images of picture_grid, each with its own caption, in as many columns as fit."""
+    bands = []
+    for name, pictures, captions in rows:
+        figures = "".join(
+            f"<figure>{inline_image(whole, f'{name}, {method}')}{inline_image(crop, '')}"
+            f"<figcaption><b>{html.escape(method)}</b><br>{html.escape(caption)}</figcaption></figure>"
+            for method, whole, crop, caption in sample_cells(pictures, captions)
+        )
+        bands.append(f'<div class="samples">{figures}</div>')
+    return "\n".join(bands)
+
+
+def inline_image(image: np.ndarray, text: str) -> str:
+    """A picture as HTML that holds it."""
+    data = base64.b64encode(encode_photo(Photo(image), ".jpg")).decode()
+    return f'<img alt="{html.escape(text)}" src="data:image/jpeg;base64,{data}">'
+
+
+def html_page(results: Results, title: str, rows: Sequence = ()) -> str:
+    """A page that needs no other file: means, box plots, samples and every score.
+
+    Args:
+        rows: as picture_grid's.
+    """
     parts = [
         f"<h1>{html.escape(title)}</h1>",
         f'<p class="quiet">Mean over {len(results.images())} {plural(results.unit)}; best in bold; '
@@ -194,12 +233,11 @@ def html_page(results: Results, title: str, figure: bytes | None = None) -> str:
         '<p class="quiet">Box: quartiles and median; whiskers: 1.5 box widths; dot: mean.</p>'
         f'<div class="plots">{plots}</div>'
     )
-    if figure:
-        data = base64.b64encode(figure).decode()
+    if rows:
         parts.append(
             '<h2>Samples</h2><p class="quiet">The marked part is enlarged below each image.</p>'
-            f'<img alt="sample results" src="data:image/jpeg;base64,{data}">'
         )
+        parts.append(html_samples(rows))
     for column in results.columns:
         table = html_table(
             [results.unit, *results.scores], rows_by_method(results, column, "**{}**")

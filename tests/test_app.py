@@ -61,6 +61,8 @@ def test_paper_look_downloads_what_test_py_writes(visit, app, weight, enhance, t
     }
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         assert {name: opened.read(name) for name in opened.namelist()} == expected
+    visitor.panel.get_by_role("button", name="night out.jpg").click()
+    visitor.panel.locator(".viewer .name", has_text="night out.jpg").wait_for()
     assert visitor.save("Download this one") == (
         "night out-bright.jpg", expected["night out-bright.jpg"],
     )  # fmt: skip

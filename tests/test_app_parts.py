@@ -102,17 +102,17 @@ def test_list_is_limited_and_says_so(weight, tmp_path, monkeypatch):
     gallery, session = Gallery(Enhancer(weight), shelf, 10**6, 10**6), shelf.open("here")
     for number in range(3):
         (shelf.uploads / f"{number:032x}").write_bytes(png(scene(20, 20)))
-        gallery.receive(session, f"{number}.png", f"{number:032x}", 0)
+        gallery.receive(session, f"{number}.png", f"{number:032x}", 0, number)
     assert gallery.failures(session) == [
         "“2.png” was not brightened: 2 photos are taken at a time: download these, remove them, "
         "then choose the others."
     ]
     while gallery.open_next(session):
         pass
-    assert gallery.count(session, "ready") == 2 and session.pending == 0
+    assert len(session.listed("ready")) == 2 and session.pending == 0
     assert gallery.view(session)["name"] == "0.png"
-    gallery.start_batch(session)
-    assert gallery.count(session, "failed") == 0
+    gallery.start_batch(session, 1)
+    assert not session.listed("failed")
     gallery.clear(session)
     assert not list(session.kept.iterdir())
 

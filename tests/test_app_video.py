@@ -45,11 +45,13 @@ def test_video_is_brightened_and_compared(videographer, tmp_path):
 def test_video_holds_the_queue_and_can_be_stopped(videographer, visit, app, tmp_path):
     other, visitor = visit(), videographer
     other.brighten("first.png", png(scene(60, 80)))
-    still = clips.view(0, 1280, 720)
+    still = clips.view(0, 1920, 1080)
     clip = clips.make_clip(
-        tmp_path / "slow.mp4", 330, (1280, 720), rate=60, picture=lambda *_: still
-    )
+        tmp_path / "slow.mp4", 350, (1920, 1080), rate=60, picture=lambda *_: still,
+        options={"preset": "ultrafast"},
+    )  # fmt: skip
     visitor.choose(("slow.mp4", clip.read_bytes()))
+    until(lambda: [name for name in app.files() if name.endswith(".tmp")], 60)
     bar = visitor.panel.get_by_role("progressbar")
     until(lambda: bar.count() and float(bar.get_attribute("aria-valuenow")) > 0, 60)
     status = visitor.panel.locator(".message")

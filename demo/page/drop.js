@@ -40,13 +40,14 @@ let queue = Promise.resolve();
 const take = (files) => {
   const chosen = [...files];
   if (!chosen.length) return;
+  const batch = Date.now();
   const taken = props.value.several ? chosen : chosen.slice(0, 1);
   queue = queue.then(async () => {
     for (const [number, file] of taken.entries()) {
       say([taken.length > 1 ? `Sending ${number + 1} of ${taken.length} …` : "Sending …"], "busy");
       const upload = await send(file);
       trigger("upload", {
-        upload, name: file.name, size: file.size, first: number === 0,
+        upload, name: file.name, size: file.size, batch, place: number,
         left_out: chosen.length - taken.length,
       });
     }

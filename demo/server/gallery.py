@@ -44,26 +44,40 @@ class Gallery:
         self.enhancer, self.sessions = enhancer, sessions
         self.max_pixels, self.max_bytes = max_pixels, max_bytes
 
-    def start_batch(self, session: Session) -> None:
-        """Something new was chosen: what failed before is forgotten, and the first of it shown."""
-        for item in list(session.items.values()):
-            if item.state == "failed":
-                self.remove(session, item)
-        session.current = None
+    def start_batch(self, session: Session, batch: int) -> None:
+        """With a new choice, what failed before is forgotten.
 
-    def receive(self, session: Session, name: str, upload: str | None, size: int) -> Item:
+        Args:
+            batch: a number that grows from one choice to the next; known ones change nothing.
+        """
+        if batch == session.batch:
+            return
+        session.batch = batch
+        for item in session.listed("failed"):
+            self.remove(session, item)
+
+    def show_first(self, session: Session, item: Item) -> None:
+        """Show the first of a new choice, and a good one rather than one that failed."""
+        shown = session.items.get(session.current or "")
+        if shown is None or shown.state == "failed" or shown.order[0] < item.order[0]:
+            session.current = item.key
+
+    def receive(
+        self, session: Session, name: str, upload: str | None, size: int, place: int = 0
+    ) -> Item:
         """Put a file into the list, to be opened; or why it cannot be, as it did not arrive.
 
         Args:
             upload: the name that the server gave it; None if the browser could not send it.
             size: bytes, as the browser says.
+            place: in its batch, whose files may come in any order.
         """
-        item = self.new_item(session, name)
+        item = self.new_item(session, name, place)
         item.bytes = size
         try:
             if upload is None:
                 raise UserError(self.why_not_sent(size))
-            if sum(other.state != "failed" for other in session.items.values()) >= MAX_PHOTOS:
+            if len(session.listed("waiting", "opening", "ready")) >= MAX_PHOTOS:
                 raise UserError(
                     f"{MAX_PHOTOS} photos are taken at a time: download these, remove them, then "
                     "choose the others"
@@ -74,6 +88,8 @@ class Gallery:
         except UserError as error:
             item.state, item.reason = "failed", str(error)
         session.items[item.key] = item
+        if item.state == "failed":
+            self.show_first(session, item)
         return item
 
     def why_not_sent(self, size: int) -> str:
@@ -84,21 +100,21 @@ class Gallery:
 
     def take_sample(self, session: Session, path: Path) -> Item:
         """Put a file of ours into the list."""
-        item = self.new_item(session, path.name)
+        item = self.new_item(session, path.name, 0)
         item.source.write_bytes(path.read_bytes())
         item.bytes = item.source.stat().st_size
         session.items[item.key] = item
         session.pending += 1
         return item
 
-    def new_item(self, session: Session, name: str) -> Item:
+    def new_item(self, session: Session, name: str, place: int) -> Item:
         source = session.new_name("photo")
-        return Item(source.name, safe_name(name), source)
+        return Item(source.name, safe_name(name), source, (session.batch, place))
 
     def open_next(self, session: Session) -> Item | None:
         """Open the photograph that has waited longest; None if none waits."""
         with session.lock:  # of two that come at once, each takes its own
-            waiting = [item for item in session.items.values() if item.state == "waiting"]
+            waiting = session.listed("waiting")
             if not waiting:
                 return None
             item = waiting[0]
@@ -116,9 +132,7 @@ class Gallery:
             item.source.unlink(missing_ok=True)
         finally:
             session.pending -= 1
-        shown = session.items.get(session.current or "")
-        if shown is None or shown.state == "failed":
-            session.current = item.key
+        self.show_first(session, item)
         return item
 
     def select(self, session: Session, key: str) -> None:
@@ -128,10 +142,9 @@ class Gallery:
 
     def clear(self, session: Session) -> None:
         """Remove all that is not at work."""
-        for item in list(session.items.values()):
-            if item.state != "opening":
-                session.pending -= item.state == "waiting"
-                self.remove(session, item)
+        for item in session.listed("waiting", "ready", "failed"):
+            session.pending -= item.state == "waiting"
+            self.remove(session, item)
         session.current = None
         for kind in ("before", "after", "whole", "tiles"):
             session.clear(kind)
@@ -201,7 +214,7 @@ class Gallery:
 
         Those that cannot be written are marked as failed.
         """
-        items = [item for item in session.items.values() if item.state == "ready"]
+        items = session.listed("ready")
         if not items:
             raise UserError(GONE)
         path = session.new_place("whole", "photos-bright.zip")
@@ -228,20 +241,14 @@ class Gallery:
         """The list's value on the page."""
         items = [
             {"key": item.key, "name": item.name, "state": item.state, "thumbnail": item.thumbnail}
-            for item in session.items.values()
+            for item in session.listed()
         ]
         return {"items": items, "current": session.current}
-
-    def count(self, session: Session, *states: str) -> int:
-        """How many of the list are in one of these states."""
-        return sum(item.state in states for item in session.items.values())
 
     def failures(self, session: Session) -> list[str]:
         """A sentence for each file that was not brightened."""
         return [
-            f"“{item.name}” was not brightened: {item.reason}."
-            for item in session.items.values()
-            if item.state == "failed"
+            f"“{item.name}” was not brightened: {item.reason}." for item in session.listed("failed")
         ]
 
 

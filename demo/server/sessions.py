@@ -33,11 +33,16 @@ GONE = "this page has rested too long and its picture was deleted; please choose
 
 @dataclass
 class Item:
-    """One photograph in a visitor's list; state: "waiting", "ready" or "failed" (`reason` why)."""
+    """One photograph in a visitor's list.
+
+    order: among the others: the batch it was chosen in, its place there. state: "waiting",
+    "opening", "ready" or "failed", then `reason` says why.
+    """
 
     key: str
     name: str
     source: Path
+    order: tuple[int, int] = (0, 0)
     bytes: int = 0
     state: str = "waiting"
     reason: str = ""
@@ -50,7 +55,7 @@ class Session:
 
     current: the key of the item that is shown. before: for which one its dark side is served, and
     where. clip: the video and its name. notes: what is to be said of it. stop: its owner wants it
-    no more. pending: jobs that were asked for and not done.
+    no more. pending: jobs that were asked for and not done. batch: what was chosen last.
     """
 
     served: Path
@@ -63,9 +68,15 @@ class Session:
     stop: bool = False
     settings: Settings = field(default_factory=Settings)
     pending: int = 0
+    batch: int = 0
     used: float = field(default_factory=time.monotonic)
     closed: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def listed(self, *states: str) -> list[Item]:
+        """The items in one of these states, or all, as they were chosen."""
+        items = [item for item in self.items.values() if not states or item.state in states]
+        return sorted(items, key=lambda item: item.order)
 
     def new_name(self, kind: str) -> Path:
         """A name in `kept` that was never used; later ones sort behind it."""

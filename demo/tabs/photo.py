@@ -89,8 +89,7 @@ class PhotoTab:
             shows_picture: with the picture too, which is not changed otherwise.
         """
         gr, gallery = self.gr, self.gallery
-        ready = gallery.count(session, "ready")
-        waiting = gallery.count(session, "waiting", "opening")
+        ready, waiting = len(session.listed("ready")), len(session.listed("waiting", "opening"))
         outputs = {
             self.drop.component: self.message(session, ready, waiting),
             self.hero: gr.Column(visible=not ready),
@@ -123,23 +122,20 @@ class PhotoTab:
 
     def receive(self, session: Session, event) -> dict:
         data = data_of(event)
-        if data.get("first") is True:
-            self.gallery.start_batch(session)
+        self.gallery.start_batch(session, number(data.get("batch")))
         upload = data.get("upload")
         item = self.gallery.receive(
             session,
             text(data.get("name")),
             text(upload) if upload else None,
             number(data.get("size")),
+            number(data.get("place")),
         )
-        failed = item.state == "failed"
-        if failed and self.gallery.current(session) is None:
-            session.current = item.key
-        return self.state(session, shows_picture=failed)
+        return self.state(session, shows_picture=item.state == "failed")
 
     def take_sample(self, session: Session, event) -> dict:
         number_of = number(data_of(event).get("sample"))
-        self.gallery.start_batch(session)
+        self.gallery.start_batch(session, session.batch + 1)
         self.gallery.take_sample(session, DATA / SAMPLES[number_of % len(SAMPLES)])
         return self.state(session)
 
@@ -173,7 +169,7 @@ class PhotoTab:
 
     def save(self, session: Session, event) -> dict:
         file = self.gallery.export(session)
-        several = self.gallery.count(session, "ready") > 1
+        several = len(session.listed("ready")) > 1
         return {self.controls.component: self.controls.show(several=several, file=file)}
 
     def save_all(self, visitor: str) -> Iterator[dict]:
