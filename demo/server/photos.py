@@ -13,7 +13,6 @@ from demo.server.settings import Settings
 from sgz.errors import UserError
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo, output_name, read_photo
-from sgz.kernels import rgb
 from sgz.look.exposure import fit_strength
 from sgz.look.noise import estimate_sigma
 from sgz.look.options import NATURAL
@@ -107,7 +106,7 @@ def open_photo(enhancer, source: Path, name: str, max_pixels: int) -> OpenPhoto:
 def measure(enhancer, pixels: np.ndarray) -> str:
     """What the natural look finds in a photograph [H, W, 3] or [H, W], in words."""
     stack = as_stack(pixels)
-    black, seen = black_of(rgb.shrink(stack, enhancer.scale_factor), NATURAL)
+    black, seen = black_of(enhancer.shrink(pixels), NATURAL)
     plain = copy(enhancer)
     plain.look, plain.strength = replace(NATURAL, exposure=False), 1.0
     factor = plain.factor_of_small(np.ascontiguousarray(seen.transpose(1, 2, 0)))

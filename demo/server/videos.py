@@ -11,7 +11,7 @@ from demo.server.gallery import facts_in_words
 from demo.server.sessions import Session, Sessions, address, safe_name
 from sgz.errors import UserError
 from sgz.video.formats import Encoding
-from sgz.video.reader import open_source, probe
+from sgz.video.reader import Reader, find_pictures, open_container
 from sgz.video.stream import enhance_video
 
 MAX_FRAME = 4096 * 2304  # pixels
@@ -71,23 +71,23 @@ class Videos:
         return value, [sentence.replace(str(source), "it") for sentence in sentences]
 
     def _enhance(self, session: Session, source: Path, name: str, progress):
-        picture, seconds = probe(source), length_of(source)
-        if picture.width * picture.height > MAX_FRAME:
-            raise UserError(f"{picture.width}x{picture.height} is larger than 4096x2304")
-        if seconds > self.max_seconds:
-            raise UserError(f"{seconds:.0f} seconds are over the limit of {self.max_seconds:g}")
         sentences: list[str] = []
-        even = picture.width % 2 == picture.height % 2 == 0
-        target = session.new_place("video", f"{os.path.splitext(safe_name(name))[0]}-bright.mp4")
-        enhance_video(
-            session.settings.tuned(self.enhancer),
-            source,
-            target,
-            Encoding(pix_fmt="yuv420p" if even else None),  # what every browser plays
-            progress=self._watch(session, progress, round(seconds * float(picture.rate))),
-            note=sentences.append,
-            damage=sentences.append,
-        )
+        with Reader(source, sentences.append, sentences.append, MAX_FRAME) as reader:
+            picture, seconds = reader.picture, reader.length
+            if seconds > self.max_seconds:
+                raise UserError(f"{seconds:.0f} seconds are over the limit of {self.max_seconds:g}")
+            even = picture.width % 2 == picture.height % 2 == 0
+            stem = os.path.splitext(safe_name(name))[0]
+            target = session.new_place("video", f"{stem}-bright.mp4")
+            enhance_video(
+                session.settings.tuned(self.enhancer),
+                reader,
+                target,
+                Encoding(pix_fmt="yuv420p" if even else None),  # what every browser plays
+                progress=self._watch(session, progress, reader.count or 0),
+                note=sentences.append,
+                damage=sentences.append,
+            )
         return target, picture, sentences
 
     def _watch(self, session: Session, progress, total: int):
@@ -117,8 +117,9 @@ def rewrap(source: Path, target: Path) -> bool:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
-        container, stream = open_source(source)
+        container = open_container(source)
         with container, av.open(str(target), "w", format="mp4") as output:
+            stream = find_pictures(container, source)
             if stream.codec_context.name not in PLAYED:
                 return False
             copy = output.add_stream_from_template(stream)
@@ -131,10 +132,3 @@ def rewrap(source: Path, target: Path) -> bool:
             target.unlink()
         return False
     return True
-
-
-def length_of(path: Path) -> float:
-    """What a video's header says of its length in seconds; 0 where it is silent."""
-    container, _ = open_source(path)
-    with container:
-        return (container.duration or 0) / 1e6
