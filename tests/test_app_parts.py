@@ -3,6 +3,7 @@
 import io
 import os
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -86,6 +87,13 @@ def test_settings_take_anything():
     strange = {"look": [], "brightness": "1", "shadows": float("nan"), "denoise": None, "noise": {},
                "shows_map": 1}  # fmt: skip
     assert Settings.of_request(strange) == Settings()
+
+
+def test_both_pages_have_the_same_colours():
+    """demo/design.md: the server's page and the browser's hold one file of tokens."""
+    files = sorted((Path(__file__).parents[1] / "demo").glob("*/tokens.css"))
+    assert Path("page/tokens.css") in [file.relative_to(file.parents[1]) for file in files]
+    assert len({file.read_text() for file in files}) == 1
 
 
 def test_names_for_files():

@@ -117,6 +117,12 @@ def test_same_file_of_many_visitors(app):
         (app.folder / "uploads" / key).unlink()
 
 
+def run(coroutine) -> None:
+    """Run it beside playwright, whose own loop has this thread."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, coroutine).result()
+
+
 def respond(guard: Guard, headers: dict[str, str], path: str = "/") -> list[dict]:
     """What a guard answers to a GET."""
     sent = []
@@ -128,7 +134,7 @@ def respond(guard: Guard, headers: dict[str, str], path: str = "/") -> list[dict
         "type": "http", "method": "GET", "path": path, "server": ("10.0.0.5", 80),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }  # fmt: skip
-    asyncio.run(guard(scope, None, send))
+    run(guard(scope, None, send))
     return sent
 
 
@@ -176,7 +182,7 @@ def test_full_queue_says_how_to_go_on():
         await answer({"type": "http.response.body", "body": b"Queue is", "more_body": True})
         await answer({"type": "http.response.body", "body": b" full"})
 
-    asyncio.run(answer_full())
+    run(answer_full())
     assert sent[0]["headers"] == [] and len(sent) == 2
     assert json.loads(sent[1]["body"]) == {"detail": QUEUE_FULL}
 

@@ -3,6 +3,7 @@
 import base64
 from argparse import Namespace
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from demo.server.gallery import Gallery, reason_of
 from demo.server.photos import encode_preview, shrink
@@ -41,7 +42,7 @@ class PhotoTab:
             with gr.Column(scale=3, min_width=320) as self.hero:
                 component(gr, "compare", example(gallery.enhancer), elem_classes=["hero"])
             with gr.Column(scale=2, min_width=300):
-                self.drop = Drop(gr, "photos", limits, IMAGE_SUFFIXES, options, several=True)
+                self.drop = Drop(gr, "photos", limits, readable_suffixes(), options, several=True)
                 self.samples = gr.HTML(
                     sample_buttons(), js_on_load=asset("samples.js"), apply_default_css=False
                 )
@@ -193,6 +194,12 @@ class PhotoTab:
                 self.drop.component: self.drop.say(line, "error", small=True),
                 controls.component: controls.show(several=True),
             }
+
+
+def readable_suffixes() -> set[str]:
+    """What the browser offers to choose: HEIC only where its decoder is installed."""
+    heif = {".heic", ".heif"} if find_spec("pillow_heif") is None else set()
+    return set(IMAGE_SUFFIXES) - heif
 
 
 def sample_buttons() -> str:
