@@ -15,6 +15,9 @@ FLAGS = (
 )
 
 
+WEBGPU = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan")
+
+
 @contextmanager
 def launched() -> Iterator:
     """A playwright Browser; skips the test where chromium or playwright is not installed."""

@@ -1,6 +1,6 @@
 // The webcam: its frames one by one, and factor maps smoothed over time against flicker.
 
-import { PageError } from "./network.js";
+import { EnhanceError } from "./enhance.js";
 
 const REASONS = {
   NotAllowedError: "The browser may not use the camera; allow it beside the page's address.",
@@ -12,7 +12,7 @@ export class Camera {
   // Start the camera into a <video>.
   static async start(video) {
     if (!navigator.mediaDevices?.getUserMedia) {
-      throw new PageError("Browsers offer the camera only to pages from https:// or localhost.");
+      throw new EnhanceError("Browsers offer the camera only to pages from https:// or localhost.");
     }
     const camera = new Camera();
     camera.video = video;
@@ -24,7 +24,7 @@ export class Camera {
       await video.play();
     } catch (error) {
       camera.stop();
-      throw new PageError(REASONS[error.name] ?? `The camera did not start (${error.message}).`);
+      throw new EnhanceError(REASONS[error.name] ?? `The camera did not start (${error.message}).`);
     }
     const [track] = camera.stream.getVideoTracks();
     camera.mirrored = track.getSettings().facingMode !== "environment";
@@ -55,19 +55,23 @@ export class Camera {
 const SECONDS = 0.5; // time after which a map's weight has fallen to 1/e
 const JUMP = 0.15; // a change of the map as a whole: the light was switched, or the scene changed
 
-// An exponential mean of factor maps: the map, never the picture, so nothing can ghost.
+// An exponential mean of what was measured: the map and the black point, never the picture, so
+// nothing can ghost.
 export class Smoother {
-  // The map to apply to the frame at `time`, in seconds.
-  smooth(factor, time) {
-    const { values } = factor;
+  // What to give the frame of now: {black, seen, factor, exposure} with means of map and black.
+  smooth(found) {
+    const time = performance.now() / 1000;
+    const { values } = found.factor;
     if (this.mean?.length !== values.length || change(this.mean, values) > JUMP) {
       this.mean = Float32Array.from(values);
+      this.black = Float32Array.from(found.black);
     } else {
       const weight = 1 - Math.exp(-Math.max(time - this.time, 0) / SECONDS);
       for (let i = 0; i < values.length; i++) this.mean[i] += weight * (values[i] - this.mean[i]);
+      for (let c = 0; c < 3; c++) this.black[c] += weight * (found.black[c] - this.black[c]);
     }
     this.time = time;
-    return { ...factor, values: this.mean };
+    return { ...found, black: this.black, factor: { ...found.factor, values: this.mean } };
   }
 }
 

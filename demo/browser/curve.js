@@ -1,8 +1,12 @@
-// The picture's side of the method, with the numbers of curve.py: shrink by 12 for the network,
-// then enlarge the factor map and apply x <- x + A (x * x - x) to every pixel.
+// The picture's side of the method, with the numbers of sgz/kernels: shrink by 12 for the network,
+// then enlarge the small map and apply x <- x + A (x * x - x) to every pixel.
 //
-// Two painters of one shape do it, each with a canvas of the picture's full size: webgl.js, and
-// plain.js for where that cannot. This is what both need.
+// Three painters of one shape do it, each with a canvas of the picture's full size: webgpu.js,
+// webgl.js, and plain.js for where those cannot. This is what they need.
+//
+// What a painter is given, a treatment, is the map of both looks: {texels, black, width, height},
+// texels RGBA [h, w], black [3]. A pixel's factor is A = clip(texel.rgb + texel.a g) with
+// g = sqrt(largest channel) after black is subtracted; in the paper's path texel.a and black are 0.
 
 export const SCALE = 12;
 export const small = (side) => Math.ceil(side / SCALE);
@@ -26,17 +30,17 @@ export function meanOfCells(bytes, width, height) {
   return { values, width, height };
 }
 
-// RGBA [h, w] of a map, times strength, back in [-1, 1].
-export function interleave({ values, width, height }, strength = 1) {
-  const area = width * height;
-  const pixels = new Float32Array(4 * area);
-  for (let i = 0; i < area; i++) {
-    for (let c = 0; c < 3; c++) {
-      pixels[4 * i + c] = Math.max(-1, Math.min(1, values[c * area + i] * strength));
-    }
-  }
-  return pixels;
-}
-
 // How far one pixel goes on the map, corners aligned (as the authors enlarge, before the cut).
 export const step = (count) => (count - 1) / Math.max(count * SCALE - 1, 1);
+
+// The value of each pixel of a row on the map: indices left and right, and the weight of right.
+export function positions(count, small) {
+  const pace = step(small);
+  const left = new Uint32Array(count);
+  const weight = new Float32Array(count);
+  for (let i = 0; i < count; i++) {
+    left[i] = Math.floor(i * pace);
+    weight[i] = i * pace - left[i];
+  }
+  return { left, weight };
+}

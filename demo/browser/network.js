@@ -1,21 +1,25 @@
 // The network in ONNX Runtime Web: WebAssembly, one thread, so any static host serves it.
 
-const VENDOR = "vendor/";
 const PREPARE = "run: python demo/browser/prepare.py";
+// Written so that bundlers see which files belong to this one.
+const FILES = {
+  "the runtime": new URL("./vendor/ort-wasm-simd-threaded.wasm", import.meta.url),
+  "sgz.onnx": new URL("./sgz.onnx", import.meta.url),
+};
 
 // What a person can mend; the message is a sentence with the remedy.
-export class PageError extends Error {}
+export class EnhanceError extends Error {}
 
-// A file of the page's folder as bytes; report(share) is called as it arrives.
+// A file beside this one as bytes; report(share) is called as it arrives.
 async function fetchBytes(name, report = () => {}) {
   let answer;
   try {
-    answer = await fetch(name);
+    answer = await fetch(FILES[name]);
   } catch {
-    throw new PageError(`The page's host did not answer for ${name}. Is it still running?`);
+    throw new EnhanceError(`The page's host did not answer for ${name}. Is it still running?`);
   }
   if (!answer.ok) {
-    throw new PageError(`${name} is not beside the page. Where it is hosted, ${PREPARE}`);
+    throw new EnhanceError(`${name} is not beside the page. Where it is hosted, ${PREPARE}`);
   }
   const total = Number(answer.headers.get("content-length"));
   const parts = [];
@@ -33,24 +37,24 @@ export class Network {
   // Load runtime and network. Fetched here, the runtime needs no MIME type for .wasm.
   static async load(report) {
     if (typeof WebAssembly === "undefined") {
-      throw new PageError("This browser has WebAssembly switched off, in which the network runs.");
+      throw new EnhanceError("This browser has WebAssembly switched off, in which the network runs.");
     }
     const [wasm, graph] = await Promise.all([
-      fetchBytes(`${VENDOR}ort-wasm-simd-threaded.wasm`, report),
+      fetchBytes("the runtime", report),
       fetchBytes("sgz.onnx"),
     ]);
     const network = new Network();
     try {
-      network.ort = await import(`./${VENDOR}ort.js`);
+      network.ort = await import("./vendor/ort.js");
     } catch {
-      throw new PageError(`${VENDOR}ort.js is missing or damaged. Where it is hosted, ${PREPARE}`);
+      throw new EnhanceError(`vendor/ort.js is missing or damaged. Where it is hosted, ${PREPARE}`);
     }
     network.ort.env.wasm.numThreads = 1; // more would need headers that static hosts do not send
     network.ort.env.wasm.wasmBinary = wasm;
     try {
       network.session = await network.ort.InferenceSession.create(graph);
     } catch (error) {
-      throw new PageError(
+      throw new EnhanceError(
         `The network could not be started (${error.message}). ` +
           `An up-to-date browser can; if the files are damaged, ${PREPARE}`,
       );

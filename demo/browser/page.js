@@ -1,20 +1,22 @@
-// The page: a photo or the camera in, the brightened picture out.
+// The page: photos, a video or the camera in, the brightened picture out.
 
 import { Camera, Smoother } from "./camera.js";
-import { SCALE } from "./curve.js";
-import { Network, PageError } from "./network.js";
+import { Enhancer, EnhanceError, loadNetwork } from "./enhance.js";
 import { encode, readPhoto, save } from "./photo.js";
-import { PlainPainter } from "./plain.js";
-import { GlPainter } from "./webgl.js";
+import { VideoFile } from "./video.js";
+import { drawMap, setPicture, startView, sweep } from "./view.js";
+import { zip } from "./zip.js";
 
 const $ = (id) => document.getElementById(id);
 const page = $("page");
+const SAMPLES = ["chelsea.png", "sunset.jpg", "meadow.jpg"];
 
-let network; // a promise
-let painter; // of the picture that is shown
-let photo; // {name, type, …} of it, of the file or the camera
-let factor; // its map
-let camera; // while it runs
+let enhancer; // of the picture that is shown
+let photo; // {name, type, …} of it, of a file, the video or the camera
+let measured; // what was found for it
+let running; // the camera or the video, while it runs
+let recording; // {blob, name} of a video that is done
+let files = []; // all photos that were chosen
 let asked = 0; // how often something was to be opened,
 let shown = 0; // and which of these is shown: the last one that can be
 
@@ -25,9 +27,9 @@ function say(text) {
 }
 
 function complain(error) {
-  const expected = error instanceof PageError;
-  if (!expected) console.error(error);
-  $("error-text").textContent = expected ? error.message : `Something went wrong: ${error.message}`;
+  if (!(error instanceof EnhanceError)) console.error(error);
+  $("error-text").textContent =
+    error instanceof EnhanceError ? error.message : `Something went wrong: ${error.message}`;
   $("error").hidden = false;
 }
 
@@ -44,291 +46,390 @@ async function attempt(wish) {
   }
 }
 
+function describe() {
+  const size = photo.size ? ` · ${(photo.size / 1e6).toFixed(1)} MB` : "";
+  $("name").textContent = `${photo.name} · ${photo.width} × ${photo.height}${size}`;
+  const black = Math.round((255 * (measured.black[0] + measured.black[1] + measured.black[2])) / 3);
+  $("measured").textContent =
+    settings().look === "natural" ? `Black ${black} · Exposure ${measured.exposure.toFixed(1)}` : "";
+}
+
 // --- the picture
 
-const settings = () => [Number($("strength").value), Number($("iterations").value)];
+function settings() {
+  const look = document.querySelector("[name=look]:checked").value;
+  return { look, strength: Number($("strength").value), iterations: Number($("iterations").value) };
+}
 
-async function draw() {
-  await painter.draw(...settings());
+async function draw(smoother) {
+  measured = await enhancer.draw(settings(), smoother);
   page.dataset.draws = Number(page.dataset.draws) + 1;
-  if (factor && $("show-map").checked) drawMap(); // it may be gone by now
+  page.dataset.runs = enhancer.network.runs;
+  page.dataset.painter = enhancer.painter.kind;
+  if (!photo) return;
+  describe();
+  if ($("show-map").checked) drawMap(measured.factor, photo);
 }
 
 let waiting = false;
 // Draw once for all that changes before the screen's next frame.
 function drawSoon() {
-  if (waiting || !factor) return;
+  if (waiting || !measured || running) return;
   waiting = true;
   requestAnimationFrame(function now() {
-    if (painter.busy) return requestAnimationFrame(now);
+    if (enhancer.painter.busy) return requestAnimationFrame(now);
     waiting = false;
-    if (factor) draw().catch(complain);
+    if (measured) draw().catch(complain);
   });
 }
 
-// From the map's least brightening to its most: indigo, plum, orange, pale yellow.
-const RAMP = [[27, 20, 84], [139, 35, 112], [238, 120, 60], [252, 240, 170]];
-
-function drawMap() {
-  const { values, width, height } = factor;
-  const area = width * height;
-  const [strength] = settings();
-  const mean = (i) => (values[i] + values[area + i] + values[2 * area + i]) / 3;
-  const light = Float32Array.from({ length: area }, (_, i) => Math.min(1, -mean(i) * strength));
-  const least = light.reduce((a, b) => Math.min(a, b));
-  const most = light.reduce((a, b) => Math.max(a, b));
-  $("least").textContent = least.toFixed(2);
-  $("most").textContent = most.toFixed(2);
-  const image = new ImageData(width, height);
-  for (let i = 0; i < area; i++) {
-    const place = ((light[i] - least) / (most - least || 1)) * (RAMP.length - 1);
-    const first = Math.min(Math.floor(place), RAMP.length - 2);
-    for (let c = 0; c < 3; c++) {
-      image.data[4 * i + c] =
-        RAMP[first][c] + (place - first) * (RAMP[first + 1][c] - RAMP[first][c]);
-    }
-    image.data[4 * i + 3] = 255;
+// An enhancer with this picture in it, its canvas on the stage.
+async function take(source, picture, plain = false) {
+  const backend = plain || page.dataset.plain ? "javascript" : "auto";
+  if (!enhancer || enhancer.asked !== backend) {
+    enhancer?.dispose();
+    enhancer = await Enhancer.create({ backend, onLost });
+    enhancer.asked = backend;
   }
-  Object.assign($("map"), { width, height });
-  $("map").getContext("2d").putImageData(image, 0, 0);
-  // The map may reach beyond the picture's edge, where the picture is cut.
-  $("map").style.width = `${(100 * width * SCALE) / photo.width}%`;
-  $("map").style.height = `${(100 * height * SCALE) / photo.height}%`;
-}
-
-// Hand the picture to a painter that can take it, and see to its canvas.
-function take(source, width, height, plain = false) {
-  const kinds = plain || page.dataset.plain ? [PlainPainter] : [GlPainter, PlainPainter];
-  for (const kind of kinds) {
-    const next = painter instanceof kind ? painter : kind.make(onLost);
-    if (!next) continue;
-    if (next !== painter) {
-      painter?.dispose(onLost);
-      painter = next;
-      $("after").replaceChildren(painter.canvas);
-    }
-    if (painter.load(source, width, height)) {
-      page.dataset.painter = painter.kind;
-      $("stage").style.setProperty("--ratio", width / height);
-      return;
-    }
-  }
-  throw new PageError(
-    `${width} × ${height} pixels are more than this browser can hold; try a smaller picture.`,
-  );
+  await enhancer.open(source, picture);
+  if ($("after").firstChild !== enhancer.canvas) $("after").replaceChildren(enhancer.canvas);
 }
 
 // The graphics card may be taken away at any time: go on without it.
 function onLost() {
-  if (photo?.file) attempt(() => open(photo.file, true));
-  else if (camera) {
-    stopCamera();
-    complain(new PageError("The graphics card was taken away; start the webcam again."));
+  if (photo?.file && !running) attempt(() => open(photo.file, { plain: true }));
+  else if (running) {
+    stopRunning();
+    complain(new EnhanceError("The graphics card was taken away; start again."));
   }
-}
-
-async function findFactor() {
-  const loaded = await network;
-  const found = await loaded.factor(painter.shrink());
-  page.dataset.runs = loaded.runs;
-  return found;
-}
-
-// One map for all colours: gray stays gray.
-function grayed({ values, width, height }) {
-  const area = width * height;
-  const mean = new Float32Array(3 * area);
-  for (let i = 0; i < 3 * area; i++) {
-    const j = i % area;
-    mean[i] = (values[j] + values[area + j] + values[2 * area + j]) / 3;
-  }
-  return { values: mean, width, height };
 }
 
 function show(state) {
   page.dataset.state = state;
-  if (state === "empty") factor = photo = null;
+  if (state === "empty") measured = photo = null;
 }
 
 // --- photos
 
-async function open(file, plain = false) {
+async function open(file, { plain = false, first = false } = {}) {
   const mine = ++asked;
   page.ariaBusy = "true";
-  await network;
-  say(`Reading ${file.name} …`);
-  const read = await readPhoto(file);
-  if (mine < shown) {
-    URL.revokeObjectURL(read.url);
-    return read.bitmap.close();
-  }
-  shown = mine;
-  stopCamera();
-  say("Looking at the picture …");
-  const start = performance.now();
-  if (photo?.url) URL.revokeObjectURL(photo.url);
-  factor = null; // nothing is drawn until the new map is there
-  photo = { ...read, file };
+  await loadNetwork();
+  say("Brightening …");
   try {
-    take(read.bitmap, read.width, read.height, plain);
-    const found = await findFactor();
+    const read = await readPhoto(file);
+    if (mine < shown) {
+      URL.revokeObjectURL(read.url);
+      return read.bitmap.close();
+    }
+    shown = mine;
+    stopRunning();
+    if (photo?.url) URL.revokeObjectURL(photo.url);
+    measured = null; // nothing is drawn until the new map is there
+    photo = { ...read, file };
+    try {
+      await take(read.bitmap, read, plain);
+      if (mine !== shown) return;
+      $("before-photo").src = read.url;
+      setPicture(read.width, read.height);
+      await draw();
+    } finally {
+      read.bitmap.close();
+    }
     if (mine !== shown) return;
-    factor = read.gray ? grayed(found) : found;
+    if (!first) page.dataset.first = "";
+    $("drop-words").textContent = first ? "Choose photos" : "Add photos";
+    show("photo");
+    say(first ? "" : "Done.");
+    markShelf();
   } catch (error) {
+    if (mine < shown) return;
     show("empty");
-    throw error;
-  } finally {
-    read.bitmap.close();
+    error = error instanceof EnhanceError ? error : new EnhanceError(`${error.message}.`);
+    throw new EnhanceError(`“${file.name}” was not brightened: ${error.message}`);
   }
-  $("before-photo").src = read.url;
-  painter.setFactor(factor);
-  await draw();
-  if (mine !== shown) return;
-  show("photo");
-  const seconds = ((performance.now() - start) / 1000).toFixed(2);
-  say(`${read.name}: ${read.width} × ${read.height}, enhanced in ${seconds} s.`);
 }
 
-async function openSample() {
-  const answer = await fetch("vendor/sample.png").catch(() => null);
+// Take all photos; the first of them is shown, the others lie on the shelf.
+function openAll(chosen) {
+  if (!chosen.length) return;
+  const photos = [...chosen];
+  attempt(async () => {
+    files.push(...photos);
+    layShelf();
+    await open(photos[0]);
+  });
+}
+
+function layShelf() {
+  $("shelf").hidden = $("download-all").hidden = files.length < 2;
+  $("shelf").replaceChildren(
+    ...files.map((file) => {
+      const button = document.createElement("button");
+      Object.assign(button, { type: "button", textContent: file.name, title: file.name });
+      button.addEventListener("click", () => attempt(() => open(file)));
+      return button;
+    }),
+  );
+  markShelf();
+}
+
+function markShelf() {
+  [...$("shelf").children].forEach((button, i) => {
+    button.ariaPressed = String(files[i] === photo?.file);
+  });
+}
+
+async function sampleFile(name) {
+  const answer = await fetch(`vendor/${name}`).catch(() => null);
   if (!answer?.ok) {
-    throw new PageError(
-      "The sample is not beside the page. Where it is hosted, run: python demo/browser/prepare.py",
+    throw new EnhanceError(
+      "The samples are not beside the page. Where it is hosted, run: python demo/browser/prepare.py",
     );
   }
-  await open(new File([await answer.blob()], "cat.png", { type: "image/png" }));
+  const blob = await answer.blob();
+  return new File([blob], name, { type: name.endsWith("png") ? "image/png" : "image/jpeg" });
 }
+
+function laySamples() {
+  for (const name of SAMPLES) {
+    const button = document.createElement("button");
+    const image = document.createElement("img");
+    Object.assign(image, { src: `vendor/${name}`, alt: `Sample ${name.split(".")[0]}` });
+    button.type = "button";
+    button.append(image);
+    button.addEventListener("click", () => attempt(async () => open(await sampleFile(name))));
+    $("samples").append(button);
+  }
+}
+
+// --- what is downloaded
 
 async function download() {
-  if (!factor) throw new PageError("The picture is not ready yet.");
+  if (recording) return save(recording);
+  if (!measured) throw new EnhanceError("The picture is not ready yet.");
   page.ariaBusy = "true";
   say("Writing the file …");
-  const file = await encode(painter, photo);
-  save(file);
-  const size = `${photo.width} × ${photo.height}, ${(file.blob.size / 1e6).toFixed(1)} MB`;
-  say(`Saved ${file.name}: ${size}.`);
+  save(await encode(enhancer, photo));
+  say("Done.");
 }
 
-// --- the camera
+// Every photo at the settings of now; what cannot be brightened is named and left out.
+async function downloadAll() {
+  page.ariaBusy = "true";
+  const chosen = settings();
+  const made = [];
+  const failed = [];
+  const worker = await Enhancer.create({ backend: enhancer.asked });
+  for (const [i, file] of files.entries()) {
+    say(`Brightening …, ${files.length - i} to go`);
+    try {
+      const read = await readPhoto(file);
+      await worker.open(read.bitmap, read);
+      read.bitmap.close();
+      URL.revokeObjectURL(read.url);
+      await worker.draw(chosen);
+      made.push(await encode(worker, read));
+    } catch (error) {
+      failed.push(`“${file.name}” was not brightened: ${error.message}`);
+    }
+  }
+  worker.dispose();
+  if (made.length) save({ blob: await zip(made), name: "bright.zip" });
+  say(made.length ? "Done." : "");
+  if (failed.length) throw new EnhanceError(failed.join(" "));
+}
+
+// --- the camera and videos
 
 async function startCamera() {
   const mine = ++asked;
-  await network;
+  await loadNetwork();
   say("Starting the camera …");
   const started = await Camera.start($("before-video"));
   if (mine < shown) return started.stop();
+  begin(mine, started, { name: "camera", type: "image/jpeg" });
+  $("camera").textContent = "Stop the camera";
+  $("stage").classList.toggle("mirrored", started.mirrored);
+  say("The camera is on; its pictures stay in this page.");
+  brighten(started, "camera");
+}
+
+async function openVideo(file) {
+  const mine = ++asked;
+  page.ariaBusy = "true";
+  await loadNetwork();
+  try {
+    stopRunning();
+    const opened = await VideoFile.open(file, $("before-video"));
+    if (mine < shown) return opened.stop();
+    begin(mine, opened, { name: file.name, type: "image/png", size: file.size });
+    $("camera").textContent = "Stop";
+    $("download").textContent = "Download the video";
+    $("download").disabled = true;
+    brighten(opened, "video");
+  } catch (error) {
+    show("empty");
+    throw new EnhanceError(`“${file.name}” was not brightened: ${error.message}`);
+  }
+}
+
+function begin(mine, started, picture) {
   shown = mine;
-  camera = started;
-  factor = null;
+  stopRunning();
+  running = started;
+  measured = null;
   if (photo?.url) URL.revokeObjectURL(photo.url);
-  photo = { name: "webcam", type: "image/jpeg" };
-  $("stage").classList.toggle("mirrored", camera.mirrored);
-  $("camera-label").textContent = "Stop the webcam";
-  say("The webcam is on; its pictures stay in this page.");
-  enhanceFrames(camera).catch((error) => {
-    stopCamera();
+  photo = picture;
+  page.dataset.first = "";
+}
+
+// Brighten frame after frame until there is none or something else is opened.
+function brighten(source, state) {
+  follow(source, state).catch((error) => {
+    stopRunning();
     complain(error);
   });
 }
 
-async function enhanceFrames(running) {
+async function follow(source, state) {
   const smoother = new Smoother();
-  const video = running.video;
-  while (await running.next()) {
-    if (!video.videoWidth) continue;
-    Object.assign(photo, { width: video.videoWidth, height: video.videoHeight });
-    take(video, photo.width, photo.height);
-    const found = await findFactor();
-    if (running !== camera) return;
-    factor = smoother.smooth(found, performance.now() / 1000);
-    painter.setFactor(factor);
-    await draw();
-    if (running !== camera) return;
-    if (page.dataset.state !== "camera") show("camera");
+  const { video } = source;
+  let frames = 0;
+  const still = () => source === running;
+  const frame = async () => {
+    if (!video.videoWidth) return;
+    source.hold?.();
+    const size = { width: video.videoWidth, height: video.videoHeight };
+    if (photo.width !== size.width || photo.height !== size.height) setPicture(...Object.values(size));
+    Object.assign(photo, size);
+    await take(video, size);
+    if (still()) await draw(smoother);
+    if (!still()) return;
+    if (page.dataset.state !== state) show(state);
+    await source.drawn?.();
+    frames += 1;
+    if (state === "video") {
+      $("progress").value = source.share;
+      say(`Brightening …, ${Math.round(100 * source.share)} %`);
+    }
+  };
+  if (state === "video") {
+    await frame(); // the canvas has its size before it is recorded
+    $("progress").hidden = false;
+    await source.start(enhancer.canvas);
   }
-  if (running === camera) stopCamera();
+  while (await source.next()) {
+    if (!still()) return;
+    await frame();
+  }
+  if (!still()) return;
+  if (state === "camera") return stopRunning();
+  $("progress").hidden = true;
+  recording = await source.finish();
+  $("download").disabled = !recording;
+  $("camera").textContent = "Start the camera";
+  running = null;
+  say(recording ? `Done. ${frames} frames.` : "This browser cannot record the video; shown alone.");
 }
 
-function stopCamera() {
-  if (!camera) return;
-  camera.stop();
-  camera = null;
+function stopRunning() {
+  recording = null;
+  $("download").textContent = "Download";
+  $("download").disabled = false;
+  if (!running) return;
+  const stopped = running;
+  running = null;
+  stopped.stop();
+  $("progress").hidden = true;
   $("stage").classList.remove("mirrored");
-  $("camera-label").textContent = "Use the webcam";
+  $("camera").textContent = "Start the camera";
   show("empty");
-  say("The webcam is off.");
+  say("");
 }
 
 // --- controls
 
 function showSettings() {
-  $("strength-value").textContent = `${Math.round(100 * $("strength").value)} %`;
+  $("strength-value").textContent = Number($("strength").value).toFixed(2);
   $("iterations-value").textContent = $("iterations").value;
   drawSoon();
 }
 
-function showSplit() {
-  const value = $("split").value;
-  $("stage").style.setProperty("--split", `${value}%`);
-  $("split").setAttribute("aria-valuetext", `${Math.round(value)} % of the width is the original`);
+function listen() {
+  const sliders = ["strength", "iterations"];
+  for (const id of sliders) $(id).addEventListener("input", showSettings);
+  for (const radio of document.querySelectorAll("[name=look]")) {
+    radio.addEventListener("change", showSettings);
+  }
+  $("reset").addEventListener("click", () => {
+    for (const id of sliders) $(id).value = $(id).defaultValue;
+    document.querySelector("[name=look]").checked = true;
+    showSettings();
+  });
+  $("show-map").addEventListener("change", () => {
+    const shows = $("show-map").checked;
+    page.dataset.map = shows ? "shown" : "";
+    $("after-tag").textContent = shows ? "Factor map" : "After";
+    if (measured && shows) drawMap(measured.factor, photo);
+  });
+  $("error-close").addEventListener("click", () => ($("error").hidden = true));
+  $("download").addEventListener("click", () => attempt(download));
+  $("download-all").addEventListener("click", () => attempt(downloadAll));
+  $("camera").addEventListener("click", () => {
+    if (running) stopRunning();
+    else attempt(startCamera);
+  });
+  $("file").addEventListener("change", () => {
+    openAll($("file").files);
+    $("file").value = ""; // the same file may be chosen again
+  });
+  $("video-file").addEventListener("change", () => {
+    const [file] = $("video-file").files;
+    if (file) attempt(() => openVideo(file));
+    $("video-file").value = "";
+  });
+  document.addEventListener("paste", (event) => openEither(event.clipboardData.files));
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    page.classList.add("dropping");
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (!event.relatedTarget) page.classList.remove("dropping");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    page.classList.remove("dropping");
+    openEither(event.dataTransfer.files);
+  });
 }
 
-for (const id of ["strength", "iterations"]) $(id).addEventListener("input", showSettings);
-$("split").addEventListener("input", showSplit);
-$("reset").addEventListener("click", () => {
-  for (const id of ["strength", "iterations"]) $(id).value = $(id).defaultValue;
-  showSettings();
-});
-$("show-map").addEventListener("change", () => {
-  page.dataset.map = $("show-map").checked ? "shown" : "";
-  if (factor && $("show-map").checked) drawMap();
-});
-$("error-close").addEventListener("click", () => ($("error").hidden = true));
-$("download").addEventListener("click", () => attempt(download));
-$("sample").addEventListener("click", () => attempt(openSample));
-$("camera").addEventListener("click", () => {
-  if (camera) stopCamera();
-  else attempt(startCamera);
-});
-$("file").addEventListener("change", () => {
-  const [file] = $("file").files;
-  if (file) attempt(() => open(file));
-  $("file").value = ""; // the same file may be chosen again
-});
-document.addEventListener("paste", (event) => {
-  const [file] = event.clipboardData.files;
-  if (file) attempt(() => open(file));
-});
-document.addEventListener("dragover", (event) => {
-  event.preventDefault();
-  page.classList.add("dropping");
-});
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) page.classList.remove("dropping");
-});
-document.addEventListener("drop", (event) => {
-  event.preventDefault();
-  page.classList.remove("dropping");
-  const [file] = event.dataTransfer.files;
-  if (file) attempt(() => open(file));
-});
+function openEither(list) {
+  const [first] = list;
+  if (first?.type.startsWith("video/")) attempt(() => openVideo(first));
+  else openAll(list);
+}
 
 // --- start
 
 $("unstarted").remove();
 page.hidden = false;
-// ?plain shows the page as it is without WebGL.
+// ?plain shows the page as it is without a graphics card.
 if (new URLSearchParams(location.search).has("plain")) page.dataset.plain = "yes";
+listen();
+startView();
 showSettings();
-showSplit();
+laySamples();
 attempt(async () => {
   say("Loading the network …");
-  network = Network.load((share) => ($("progress").value = share));
   try {
-    await network; // what goes wrong is said now, and again when a picture is opened
-    page.dataset.network = "ready";
-    say("Ready.");
+    // What goes wrong is said now, and again when a picture is opened.
+    await loadNetwork((share) => ($("progress").value = share));
   } finally {
     $("progress").hidden = true;
   }
+  say("");
+  if (asked === 0) await open(await sampleFile(SAMPLES[0]), { first: true });
+  page.dataset.network = "ready";
+  if (page.dataset.first) sweep();
 });

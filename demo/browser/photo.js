@@ -1,33 +1,34 @@
 // A photograph's file: read as the browser reads it, upright and in sRGB, and named for saving.
 
-import { PageError } from "./network.js";
+import { EnhanceError } from "./enhance.js";
 
 const MAX_MEGAPIXELS = 100; // a picture is held four times over, at four bytes a pixel
 const QUALITY = 0.95;
 const SUFFIX = { "image/jpeg": "jpg", "image/png": "png", "image/webp": "webp" };
 
-// The photograph in a file: {name, type, gray, url, bitmap, width, height}.
+// The photograph in a file: {name, type, size, gray, url, bitmap, width, height}. The message of
+// an EnhanceError follows the file's name.
 export async function readPhoto(file) {
   const url = URL.createObjectURL(file);
   try {
     const { width, height } = await measure(url);
     if (width * height > MAX_MEGAPIXELS * 1e6) {
-      throw new PageError(
-        `${file.name} has ${Math.round((width * height) / 1e6)} megapixels; ` +
-          `the page takes up to ${MAX_MEGAPIXELS}. Larger ones: python test.py`,
+      throw new EnhanceError(
+        `it has ${Math.round((width * height) / 1e6)} megapixels, and this page takes up to ` +
+          `${MAX_MEGAPIXELS}.`,
       );
     }
     // Colours under transparent pixels stay what they are. A profile is converted to sRGB and
     // the camera's rotation applied, the browser's defaults: the result looks as the photo did.
     const bitmap = await createImageBitmap(file, { premultiplyAlpha: "none" });
     const gray = isGray(new Uint8Array(await file.slice(0, 1 << 20).arrayBuffer()));
-    const { width: w, height: h } = bitmap;
-    return { name: file.name, type: file.type, gray, url, bitmap, width: w, height: h };
+    const { name, type, size } = file;
+    return { name, type, size, gray, url, bitmap, width: bitmap.width, height: bitmap.height };
   } catch (error) {
     URL.revokeObjectURL(url);
-    if (error instanceof PageError) throw error;
-    throw new PageError(
-      `${file.name} is damaged, or of a type that this browser cannot read. ` +
+    if (error instanceof EnhanceError) throw error;
+    throw new EnhanceError(
+      "it is damaged, or of a type that this browser cannot read. " +
         "JPEG, PNG, WebP and AVIF work.",
     );
   }
@@ -55,11 +56,11 @@ function isGray(bytes) {
   return false;
 }
 
-// The painter's picture as a file {blob, name}: of the photo's type where the browser writes it,
-// else PNG.
-export async function encode(painter, { name, type }) {
-  const blob = await painter.toBlob(type in SUFFIX ? type : "image/png", QUALITY);
-  if (!blob) throw new PageError("This browser could not write a picture of that size.");
+// What an enhancer has drawn as a file {blob, name}: of the photo's type where the browser writes
+// it, else PNG.
+export async function encode(enhancer, { name, type }) {
+  const blob = await enhancer.toBlob(type in SUFFIX ? type : "image/png", QUALITY);
+  if (!blob) throw new EnhanceError("This browser could not write a picture of that size.");
   const stem = name.replace(/\.[^.]*$/, "") || "photo";
   return { blob, name: `${stem}-bright.${SUFFIX[blob.type]}` };
 }

@@ -1,6 +1,6 @@
 // The curve in plain JavaScript, for where WebGL 2 is absent or its textures are too small.
 
-import { interleave, meanOfCells, MIDDLE, SCALE, small, step } from "./curve.js";
+import { meanOfCells, MIDDLE, positions, SCALE, small } from "./curve.js";
 
 const SLICE_MS = 40; // the page answers between slices of rows
 
@@ -10,7 +10,7 @@ export class PlainPainter {
   #turn = 0;
   #drawn = Promise.resolve();
 
-  static make() {
+  static async make() {
     return new PlainPainter();
   }
 
@@ -30,7 +30,7 @@ export class PlainPainter {
     return this.pixels.length === 4 * width * height;
   }
 
-  shrink() {
+  async shrink() {
     const [width, height] = [small(this.width), small(this.height)];
     const words = new Uint32Array(this.pixels.buffer);
     const cells = new Uint32Array(4 * width * height);
@@ -44,23 +44,24 @@ export class PlainPainter {
     return meanOfCells(new Uint8Array(cells.buffer), width, height);
   }
 
-  setFactor(factor) {
-    this.factor = factor;
+  treat(treatment) {
+    this.treatment = treatment;
   }
 
   // Draws slice by slice; a later call ends an earlier one that is still at it.
-  draw(strength, iterations) {
-    this.#drawn = this.#draw(++this.#turn, strength, iterations);
+  draw(iterations) {
+    this.#drawn = this.#draw(++this.#turn, iterations);
     return this.#drawn;
   }
 
-  async #draw(turn, strength, iterations) {
-    const map = interleave(this.factor, strength);
-    const rows = Math.max(1, Math.round(2e6 / (this.width * (iterations + 4))));
+  async #draw(turn, iterations) {
+    const columns = positions(this.width, this.treatment.width);
+    const rows = positions(this.height, this.treatment.height);
+    const count = Math.max(1, Math.round(2e6 / (this.width * (iterations + 4))));
     let pause = performance.now() + SLICE_MS;
-    for (let top = 0; top < this.height; top += rows) {
-      const count = Math.min(rows, this.height - top);
-      this.context.putImageData(this.#band(map, iterations, top, count), 0, top);
+    for (let top = 0; top < this.height; top += count) {
+      const last = Math.min(top + count, this.height);
+      this.context.putImageData(this.#band(columns, rows, iterations, top, last), 0, top);
       if (performance.now() > pause) {
         await new Promise((next) => setTimeout(next));
         if (turn !== this.#turn) return;
@@ -69,44 +70,59 @@ export class PlainPainter {
     }
   }
 
-  // Rows top to top + count, enhanced.
-  #band(map, iterations, top, count) {
-    const { width, height } = this.factor;
+  // Rows top to last, enhanced.
+  #band(columns, rows, iterations, top, last) {
+    const { texels, black, width, height } = this.treatment;
     const { pixels, width: wide } = this;
-    const out = new ImageData(wide, count);
-    const { data } = out;
-    const paceX = step(width);
-    const paceY = step(height);
-    for (let y = 0; y < count; y++) {
-      const below = (top + y) * paceY;
-      const first = Math.floor(below) * width;
-      const second = Math.min(Math.floor(below) + 1, height - 1) * width;
-      const wy = below - Math.floor(below);
-      for (let x = 0; x < wide; x++) {
-        const along = x * paceX;
-        const left = Math.floor(along);
+    const out = new ImageData(wide, last - top);
+    const fit = new Float32Array(4);
+    const x = new Float32Array(3);
+    for (let row = top; row < last; row++) {
+      const first = rows.left[row] * width;
+      const second = Math.min(rows.left[row] + 1, height - 1) * width;
+      const wy = rows.weight[row];
+      for (let column = 0; column < wide; column++) {
+        const left = columns.left[column];
         const right = Math.min(left + 1, width - 1);
-        const wx = along - left;
-        const from = 4 * ((top + y) * wide + x);
-        const to = 4 * (y * wide + x);
-        for (let c = 0; c < 3; c++) {
-          const upper = map[4 * (first + left) + c] * (1 - wx) + map[4 * (first + right) + c] * wx;
-          const lower =
-            map[4 * (second + left) + c] * (1 - wx) + map[4 * (second + right) + c] * wx;
-          const a = upper * (1 - wy) + lower * wy;
-          let v = pixels[from + c] / 255;
-          for (let i = 0; i < iterations; i++) v += a * (v * v - v);
-          data[to + c] = v * 255; // a clamped array rounds by itself
+        const wx = columns.weight[column];
+        for (let c = 0; c < 4; c++) {
+          const at = (line, place) => texels[4 * (line + place) + c];
+          const upper = at(first, left) * (1 - wx) + at(first, right) * wx;
+          const lower = at(second, left) * (1 - wx) + at(second, right) * wx;
+          fit[c] = upper * (1 - wy) + lower * wy;
         }
-        data[to + 3] = pixels[from + 3];
+        const from = 4 * (row * wide + column);
+        const to = from - 4 * top * wide;
+        for (let c = 0; c < 3; c++) {
+          x[c] = Math.max(pixels[from + c] / 255 - black[c], 0) / (1 - black[c]);
+        }
+        const guided = fit[3] && fit[3] * Math.sqrt(Math.max(x[0], x[1], x[2]));
+        for (let c = 0; c < 3; c++) {
+          const a = Math.max(-1, Math.min(1, fit[c] + guided));
+          let v = x[c];
+          for (let i = 0; i < iterations; i++) v += a * (v * v - v);
+          out.data[to + c] = v * 255; // a clamped array rounds by itself
+        }
+        out.data[to + 3] = pixels[from + 3];
       }
     }
     return out;
   }
 
+  // As GlPainter's.
+  async bitmap() {
+    await this.#settle();
+    return createImageBitmap(this.canvas, { premultiplyAlpha: "none" });
+  }
+
   async toBlob(type, quality) {
-    for (let drawn; drawn !== this.#drawn; await drawn) drawn = this.#drawn;
+    await this.#settle();
     return new Promise((done) => this.canvas.toBlob(done, type, quality));
+  }
+
+  // What is being drawn is finished.
+  async #settle() {
+    for (let drawn; drawn !== this.#drawn; await drawn) drawn = this.#drawn;
   }
 
   dispose() {

@@ -3,9 +3,9 @@
     python demo/browser/prepare.py
     python -m http.server -d demo/browser
 
-Three things are written into the page's folder and not kept in git: `vendor/` with ONNX Runtime Web
-from npm, the network of a checkpoint as `sgz.onnx`, and a sample photograph. Then the folder can be
-copied to any static host.
+What is written into the page's folder is not kept in git: `vendor/` with ONNX Runtime Web from npm
+and three sample photographs, and the network of a checkpoint as `sgz.onnx`. Then the folder can be
+copied to any static host, and `npm pack` makes a package of it.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ FILES = {
         "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
     ),
 }
-SAMPLE = ROOT / "data/test_data/samples/chelsea.png"
+SAMPLES = ("samples/chelsea.png", "photographs/sunset.jpg", "photographs/meadow.jpg")
 
 
 def fetch_package(folder: Path) -> Path:
@@ -124,7 +124,9 @@ def main() -> None:
     else:
         fetch_vendor(vendor)
         print(f"{vendor}: {PACKAGE}")
-    write_whole(vendor / "sample.png", SAMPLE.read_bytes())
+    for name in SAMPLES:
+        content = (ROOT / "data/test_data" / name).read_bytes()
+        write_whole(vendor / Path(name).name, content)
     write_network(options.weight_dir, options.page_dir / "sgz.onnx")
     print(f"look at it: python -m http.server -d {options.page_dir}")
 

@@ -1,6 +1,6 @@
 // The curve in WebGL 2: one pass over the picture's pixels.
 
-import { interleave, meanOfCells, MIDDLE, SCALE, small, step } from "./curve.js";
+import { meanOfCells, MIDDLE, SCALE, small, step } from "./curve.js";
 
 const VERTEX = `#version 300 es
 void main() {  // one triangle over everything
@@ -22,14 +22,13 @@ const CURVE = `#version 300 es
 precision highp float;
 precision highp sampler2D;
 uniform sampler2D picture;
-uniform sampler2D factor;
+uniform sampler2D map;
 uniform vec2 pace;
-uniform float strength;
+uniform vec3 black;
 uniform int iterations;
 out vec4 pixel;
-vec3 at(ivec2 place) {
-  ivec2 inside = min(place, textureSize(factor, 0) - 1);
-  return clamp(texelFetch(factor, inside, 0).rgb * strength, -1.0, 1.0);
+vec4 at(ivec2 place) {
+  return texelFetch(map, min(place, textureSize(map, 0) - 1), 0);
 }
 void main() {
   ivec2 place = ivec2(gl_FragCoord.xy);
@@ -38,10 +37,12 @@ void main() {
   vec2 position = vec2(place) * pace;
   ivec2 first = ivec2(position);
   vec2 weight = position - vec2(first);
-  vec3 above = mix(at(first), at(first + ivec2(1, 0)), weight.x);
-  vec3 below = mix(at(first + ivec2(0, 1)), at(first + 1), weight.x);
-  vec3 a = mix(above, below, weight.y);
-  vec3 x = source.rgb;
+  vec4 above = mix(at(first), at(first + ivec2(1, 0)), weight.x);
+  vec4 below = mix(at(first + ivec2(0, 1)), at(first + 1), weight.x);
+  vec4 fit = mix(above, below, weight.y);
+  vec3 x = max(source.rgb - black, 0.0) / (1.0 - black);
+  float guide = sqrt(max(x.r, max(x.g, x.b)));
+  vec3 a = clamp(fit.rgb + fit.a * guide, -1.0, 1.0);
   for (int i = 0; i < iterations; i++) x += a * (x * x - x);
   pixel = vec4(floor(x * 255.0 + 0.5) / 255.0, source.a);
 }`;
@@ -78,7 +79,7 @@ export class GlPainter {
   canvas = document.createElement("canvas");
 
   // A painter, or null where there is no WebGL 2 that works. onLost() when it is taken away.
-  static make(onLost) {
+  static async make(onLost) {
     const painter = new GlPainter();
     painter.gl = painter.canvas.getContext("webgl2", {
       antialias: false,
@@ -92,6 +93,7 @@ export class GlPainter {
       console.warn(error);
       return null;
     }
+    painter.onLost = onLost;
     painter.canvas.addEventListener("webglcontextlost", onLost);
     return painter;
   }
@@ -101,12 +103,12 @@ export class GlPainter {
     this.gather = build(gl, GATHER);
     this.curve = build(gl, CURVE);
     this.picture = texture(gl);
-    this.factor = texture(gl);
+    this.map = texture(gl);
     this.cells = texture(gl);
     this.frame = gl.createFramebuffer();
     gl.useProgram(this.curve);
     gl.uniform1i(gl.getUniformLocation(this.curve, "picture"), 0);
-    gl.uniform1i(gl.getUniformLocation(this.curve, "factor"), 1);
+    gl.uniform1i(gl.getUniformLocation(this.curve, "map"), 1);
     gl.pixelStorei(gl.UNPACK_COLORSPACE_CONVERSION_WEBGL, gl.NONE); // the decoder did it
     gl.pixelStorei(gl.UNPACK_ALIGNMENT, 1);
   }
@@ -130,7 +132,7 @@ export class GlPainter {
   }
 
   // What the network sees: {values [3, h, w] in [0, 1], width, height}.
-  shrink() {
+  async shrink() {
     const gl = this.gl;
     const [width, height] = [small(this.width), small(this.height)];
     gl.activeTexture(gl.TEXTURE1);
@@ -148,21 +150,21 @@ export class GlPainter {
     return meanOfCells(bytes, width, height);
   }
 
-  setFactor(factor) {
+  // Take what the pixels are to be given (curve.js).
+  treat({ texels, black, width, height }) {
     const gl = this.gl;
-    const { width, height } = factor;
     gl.activeTexture(gl.TEXTURE1);
-    gl.bindTexture(gl.TEXTURE_2D, this.factor);
-    const texels = interleave(factor);
+    gl.bindTexture(gl.TEXTURE_2D, this.map);
     gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA32F, width, height, 0, gl.RGBA, gl.FLOAT, texels);
     gl.useProgram(this.curve);
     gl.uniform2f(gl.getUniformLocation(this.curve, "pace"), step(width), step(height));
+    gl.uniform3f(gl.getUniformLocation(this.curve, "black"), ...black);
   }
 
   // Draws; done once the pixels are there. Until then `busy`: more would only pile up.
-  async draw(strength, iterations) {
+  async draw(iterations) {
     const gl = this.gl;
-    this.#drawNow(strength, iterations);
+    this.#drawNow(iterations);
     const fence = gl.fenceSync(gl.SYNC_GPU_COMMANDS_COMPLETE, 0);
     gl.flush();
     this.busy = true;
@@ -173,27 +175,32 @@ export class GlPainter {
     gl.deleteSync(fence);
   }
 
-  #drawNow(strength, iterations) {
+  #drawNow(iterations) {
     const gl = this.gl;
-    this.settings = [strength, iterations];
+    this.iterations = iterations;
     gl.activeTexture(gl.TEXTURE1);
-    gl.bindTexture(gl.TEXTURE_2D, this.factor);
+    gl.bindTexture(gl.TEXTURE_2D, this.map);
     gl.useProgram(this.curve);
-    gl.uniform1f(gl.getUniformLocation(this.curve, "strength"), strength);
     gl.uniform1i(gl.getUniformLocation(this.curve, "iterations"), iterations);
     gl.viewport(0, 0, this.width, this.height);
     gl.drawArrays(gl.TRIANGLES, 0, 3);
   }
 
+  // What is drawn, as an ImageBitmap. It is drawn anew: once shown, a canvas may be cleared.
+  bitmap() {
+    this.#drawNow(this.iterations);
+    return createImageBitmap(this.canvas, { premultiplyAlpha: "none" });
+  }
+
   // The canvas as a file. It is drawn anew: once shown, a WebGL canvas may be cleared.
   toBlob(type, quality) {
-    this.#drawNow(...this.settings);
+    this.#drawNow(this.iterations);
     return new Promise((done) => this.canvas.toBlob(done, type, quality));
   }
 
   // Give the graphics memory back now, not when the collector comes by.
-  dispose(onLost) {
-    this.canvas.removeEventListener("webglcontextlost", onLost);
+  dispose() {
+    this.canvas.removeEventListener("webglcontextlost", this.onLost);
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 }
