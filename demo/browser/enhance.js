@@ -65,9 +65,17 @@ export class Enhancer {
     width ??= source.displayWidth ?? source.videoWidth ?? source.width;
     height ??= source.displayHeight ?? source.videoHeight ?? source.height;
     if (!(width > 0 && height > 0)) throw new EnhanceError("The picture has no pixels.");
-    await this.#take(source, width, height);
     Object.assign(this, { width, height, gray, found: {} });
-    this.small = await this.painter.shrink();
+    for (;;) {
+      await this.#take(source, width, height);
+      try {
+        this.small = await this.painter.shrink();
+        return;
+      } catch (error) {
+        console.warn(error); // a graphics card that fails is done without
+        this.made.set(this.painter.constructor, null);
+      }
+    }
   }
 
   // Hand the picture to the first painter that can take it; each is made once.

@@ -1,4 +1,7 @@
 // The curve in WebGPU: the pass of webgl.js in WGSL, where the browser offers it.
+//
+// What it makes is read back into a 2D canvas. A WebGPU canvas would save that, but it multiplies
+// colours by alpha, and where the browser composes by other means it takes the whole device down.
 
 import { meanOfCells, MIDDLE, SCALE, small, step } from "./curve.js";
 
@@ -23,13 +26,8 @@ fn at(place: vec2i) -> vec4f {
   return textureLoad(map, min(place, vec2i(textureDimensions(map)) - 1), 0);
 }
 
-// As it is saved, and as a canvas wants it: multiplied by its alpha.
-@fragment fn saved(@builtin(position) position: vec4f) -> @location(0) vec4f {
+@fragment fn brighten(@builtin(position) position: vec4f) -> @location(0) vec4f {
   return curve(vec2i(position.xy));
-}
-@fragment fn shown(@builtin(position) position: vec4f) -> @location(0) vec4f {
-  let pixel = curve(vec2i(position.xy));
-  return vec4f(pixel.rgb * pixel.a, pixel.a);
 }
 
 fn curve(place: vec2i) -> vec4f {
@@ -74,8 +72,7 @@ export class GpuPainter {
 
   async #prepare() {
     const { device } = this;
-    this.context = this.canvas.getContext("webgpu");
-    if (!this.context) throw new Error("no canvas of WebGPU");
+    this.context = this.canvas.getContext("2d");
     device.pushErrorScope("validation");
     const module = device.createShaderModule({ code: SHADER });
     const visibility = GPUShaderStage.FRAGMENT;
@@ -94,8 +91,7 @@ export class GpuPainter {
       });
     this.layout = layout;
     this.gather = pipeline("gather");
-    this.saved = pipeline("saved");
-    this.shown = pipeline("shown");
+    this.curve = pipeline("brighten");
     this.settings = device.createBuffer({
       size: 32,
       usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
@@ -118,13 +114,9 @@ export class GpuPainter {
   load(source, width, height) {
     const { device } = this;
     if (Math.max(width, height) > device.limits.maxTextureDimension2D) return false;
-    Object.assign(this.canvas, { width, height });
-    this.context.configure({
-      device,
-      format: FORMAT,
-      alphaMode: "premultiplied",
-      usage: GPUTextureUsage.RENDER_ATTACHMENT | GPUTextureUsage.COPY_SRC,
-    });
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      Object.assign(this.canvas, { width, height });
+    }
     if (this.width !== width || this.height !== height) {
       this.picture?.destroy();
       this.picture = this.#texture(width, height);
@@ -204,44 +196,33 @@ export class GpuPainter {
     this.black = black;
   }
 
-  #write(iterations) {
-    const data = new ArrayBuffer(32);
-    new Float32Array(data).set([...this.pace, 0, 0, ...this.black]);
-    new Int32Array(data)[2] = iterations;
-    this.device.queue.writeBuffer(this.settings, 0, data);
-    this.iterations = iterations;
-  }
-
+  // Draws; done once the pixels are there. Until then `busy`: more would only pile up.
   async draw(iterations) {
-    this.#write(iterations);
-    const encoder = this.device.createCommandEncoder();
-    this.#pass(encoder, this.shown, this.context.getCurrentTexture().createView());
-    this.device.queue.submit([encoder.finish()]);
     this.busy = true;
-    await this.device.queue.onSubmittedWorkDone();
-    this.busy = false;
+    try {
+      const data = new ArrayBuffer(32);
+      new Float32Array(data).set([...this.pace, 0, 0, ...this.black]);
+      new Int32Array(data)[2] = iterations;
+      this.device.queue.writeBuffer(this.settings, 0, data);
+      const { width, height } = this;
+      const target = this.#texture(width, height);
+      const encoder = this.device.createCommandEncoder();
+      this.#pass(encoder, this.curve, target.createView());
+      this.pixels = new ImageData(await this.#read(encoder, target, width, height), width, height);
+      target.destroy();
+      this.context.putImageData(this.pixels, 0, 0);
+    } finally {
+      this.busy = false;
+    }
   }
 
-  // What is drawn, read back: a canvas would multiply its colours by alpha.
-  async #pixels() {
-    this.#write(this.iterations);
-    const target = this.#texture(this.width, this.height);
-    const encoder = this.device.createCommandEncoder();
-    this.#pass(encoder, this.saved, target.createView());
-    const bytes = await this.#read(encoder, target, this.width, this.height);
-    target.destroy();
-    return new ImageData(bytes, this.width, this.height);
+  // What is drawn, as an ImageBitmap.
+  bitmap() {
+    return createImageBitmap(this.pixels, { premultiplyAlpha: "none" });
   }
 
-  async bitmap() {
-    return createImageBitmap(await this.#pixels(), { premultiplyAlpha: "none" });
-  }
-
-  async toBlob(type, quality) {
-    const canvas = document.createElement("canvas");
-    Object.assign(canvas, { width: this.width, height: this.height });
-    canvas.getContext("2d").putImageData(await this.#pixels(), 0, 0);
-    return new Promise((done) => canvas.toBlob(done, type, quality));
+  toBlob(type, quality) {
+    return new Promise((done) => this.canvas.toBlob(done, type, quality));
   }
 
   dispose() {

@@ -22,7 +22,7 @@ class SGZBrighten:
     DESCRIPTION = "Brightens pictures taken in the dark (SGZ)."
 
     @classmethod
-    def INPUT_TYPES(cls) -> dict:  # noqa: N802 - ComfyUI's name
+    def INPUT_TYPES(cls) -> dict:
         """The node's sockets and widgets."""
         strength = {"default": 1.0, "min": 0.0, "max": 4.0, "step": 0.05}
         denoise = {
@@ -58,10 +58,8 @@ def _enhancer(look: str, strength: float, denoise: float):
     """An Enhancer for these widgets; the last few are kept."""
     from sgz import Enhancer  # late, so that ComfyUI starts as fast as without the node
 
-    if denoise < 0:
-        amount = "auto" if look == "natural" else "off"
-    else:
-        amount = denoise or "off"
+    measured = "auto" if look == "natural" else "off"
+    amount = measured if denoise < 0 else denoise or "off"
     return Enhancer(look=look, strength=strength, denoise=amount)
 
 
