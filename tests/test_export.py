@@ -1,4 +1,4 @@
-"""The model, to go: export.py's files, torch.hub, the Hub's folders, and the README about them."""
+"""The model, to go: export.py's files, torch.hub, the Hub's folders, and the page about them."""
 
 import json
 import os
@@ -214,9 +214,8 @@ for block in json.loads(sys.argv[1]):
 """
 
 
-def test_the_readmes_python_for_other_programs_runs(run_export, tmp_path):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = text.split("\n## Use it from …\n")[1].split("\n## ")[0]
+def test_the_pages_python_for_other_programs_runs(run_export, tmp_path):
+    section = (ROOT / "docs/use-it-from.md").read_text(encoding="utf-8")
     command = "python export.py --format onnx --input uint8_nhwc --save_path sgz_uint8.onnx"
     assert command in section  # CI runs it; here only its file is needed
     assert run_export(*command.split()[2:-1], tmp_path / "sgz_uint8.onnx")[0] == 0

@@ -5,28 +5,44 @@
 
 // --- black point (sgz/look/black_point.py)
 
-const BLACK = { share: 0.005, most: 16 / 255, half: 0.5, light: 0.95, frame: 2.5 / 255 };
+const BLACK = {
+  share: 0.005, pile: 0.05, light: 0.95, most: 16 / 255, contrast: 0.15,
+  narrow: 3 / 255, wide: 5 / 255, frame: 2.5 / 255,
+};
+const clip = (value, least = 0, most = 1) => Math.min(Math.max(value, least), most);
 
-// Each channel's black: [3] in [0, most].
+// Each channel's black, [3]: what they have in common, and of the rest what is an offset.
 export function findBlack(small) {
   const { top, bottom, left, right } = inside(small);
   const count = Math.max(bottom - top, 0) * Math.max(right - left, 0);
-  const black = new Float32Array(3);
-  if (!count) return black;
-  const dark = Math.floor(BLACK.share * (count - 1));
-  const light = Math.ceil(BLACK.light * (count - 1));
+  if (!count) return new Float32Array(3);
+  const places = [
+    Math.floor(BLACK.share * (count - 1)),
+    Math.floor(BLACK.pile * (count - 1)),
+    Math.ceil(BLACK.light * (count - 1)),
+  ];
   const values = new Float32Array(count);
-  for (let c = 0; c < 3; c++) {
+  const channels = [0, 1, 2].map((c) => {
     let i = 0;
     for (let y = top; y < bottom; y++) {
       const row = (c * small.height + y) * small.width;
       for (let x = left; x < right; x++) values[i++] = small.values[row + x];
     }
     values.sort();
-    const found = Math.min(values[dark], BLACK.half * values[light]);
-    black[c] = Math.min(found, Math.max(2 * BLACK.most - found, 0));
-  }
-  return black;
+    const [dark, pile, light] = places.map((place) => values[place]);
+    return { dark, pile, light };
+  });
+  const common = Math.min(...channels.map(({ dark }) => dark));
+  const span = Math.max(...channels.map(({ dark, pile }) => pile - dark));
+  const offset = clip((BLACK.wide - span) / (BLACK.wide - BLACK.narrow));
+  const kept = clip(2 - common / BLACK.most);
+  const black = channels.map(({ dark }) => {
+    const rest = dark - common;
+    return kept * (common + offset * Math.min(rest, Math.max(2 * BLACK.most - rest, 0)));
+  });
+  // In proportion, so that hue stays.
+  const most = channels.map(({ light }, c) => (BLACK.contrast * light) / Math.max(black[c], 1e-9));
+  return Float32Array.from(black, (value) => value * Math.min(...most, 1));
 }
 
 // The picture without the black rows and columns at its border.
@@ -73,8 +89,8 @@ export function meanFactor({ values, width, height }) {
 // --- exposure (sgz/look/exposure.py)
 
 const EXPOSURE = {
-  mean: 0.5, highlight: 0.8, brightest: 0.01, least: 0.8, largest: 1.4,
-  shadow: 0.35, darkest: 0.3, lift: 0.9, night: 1.25, most: 2.5, side: 48,
+  levels: [0.45, 0.55], highlight: 0.8, brightest: 0.01, agreement: 0.8,
+  shadow: 0.35, darkest: 0.3, lift: 0.9, night: 1.25, most: 2.5, side: 40,
 };
 const STRENGTHS = [
   0,
@@ -108,14 +124,22 @@ export function fitStrength(seen, factor, iterations = 8) {
       shadow: sum(lightness, dark) / dark,
     };
   });
-  let level = reach(tried.map((one) => one.mean), EXPOSURE.mean);
-  if (level > 0) {
-    const limit = reach(tried.map((one) => one.highlight), EXPOSURE.highlight);
-    const share = Math.max(EXPOSURE.least, Math.min(EXPOSURE.largest, limit / level));
-    level = Math.min(level * Math.sqrt(share), Math.max(EXPOSURE.night * limit, 1));
-  }
+  const limit = reach(tried.map((one) => one.highlight), EXPOSURE.highlight);
+  const means = tried.map((one) => one.mean);
+  const [least, most] = EXPOSURE.levels;
+  const bright = clip((2 * means[0]) / least - 1); // is it there already?
+  const low = heldBack(reach(means, least), limit);
+  const high = heldBack(reach(means, most + bright * (least - most)), limit);
   const lift = reach(tried.map((one) => one.shadow), EXPOSURE.shadow);
-  return Math.min(Math.max(level, Math.min(lift, EXPOSURE.lift)), EXPOSURE.most);
+  const strength = Math.min(Math.max(1, low), high);
+  return Math.min(Math.max(strength, Math.min(lift, EXPOSURE.lift)), EXPOSURE.most);
+}
+
+// The strength for the mean, with regard to the highlights', `limit`.
+function heldBack(strength, limit) {
+  if (strength === 0) return 0;
+  strength *= Math.sqrt(clip(limit / strength, EXPOSURE.agreement));
+  return Math.min(strength, Math.max(EXPOSURE.night * limit, 1));
 }
 
 export function curve(x, a, iterations) {
