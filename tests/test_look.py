@@ -1,5 +1,6 @@
 """The natural look on whole pictures: what it must do, and what it must leave alone."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from evaluation.metrics import psnr
-from sgz import Enhancer
+from sgz import Enhancer, cli
 from sgz.device import DevicePath
 from sgz.image.photo import read_photo
 
@@ -263,6 +264,17 @@ def test_alpha_is_untouched(tmp_path, weight, enhance_each):
     assert bad[0] == 1
     assert "--reference is the paper's way; leave out --look and its parts" in bad[2]
     assert "Traceback" not in bad[2]
+
+
+def test_sgz_takes_the_natural_look_and_says_what_it_found(tmp_path, monkeypatch, capsys):
+    dark = noisy(2.0)
+    write_all(tmp_path, {"dark.png": png(dark)})
+    monkeypatch.setattr("sys.argv", ["sgz", str(tmp_path / "dark.png"), "--verbose"])
+    assert cli.main() == 0
+    expected = Enhancer(look="natural")(dark).astype(int)
+    found = read_photo(tmp_path / "dark-bright.png").pixels
+    assert np.abs(found - expected).max() <= 1
+    assert re.search(r"black [\d. ]+, noise [12]\.\d\d \(levels of 255\)", capsys.readouterr().out)
 
 
 def test_the_network_in_tiles_gives_the_whole_picture(monkeypatch):
