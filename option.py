@@ -261,6 +261,13 @@ def test_parser() -> argparse.ArgumentParser:
     """Options of test.py."""
     parser = new_parser("Enhance a photograph or a folder of them.")
     parser.add_argument(
+        "input_dir",
+        nargs="?",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="the same as --input_dir",
+    )
+    parser.add_argument(
         "--input_dir",
         type=Path,
         default=Path("data/test_data/"),

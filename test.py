@@ -28,6 +28,7 @@ REMEDIES = {
     "target": "choose another --test_dir",
     "max_pixels": "raise it with --max_megapixels",
     "suffix": "choose --format png",
+    "video": "bash test_video.sh IN OUT",
     "device": "try --device cpu",
 }
 

@@ -12,13 +12,21 @@ import sys
 from pathlib import Path
 
 from sgz import __version__
-from sgz.command import RATE, add_enhancer_options, enhancer_arguments, new_parser, run_script
+from sgz.command import (
+    RATE,
+    add_enhancer_options,
+    enhancer_arguments,
+    new_parser,
+    printable,
+    run_script,
+)
 from sgz.errors import UserError
 from sgz.files import VIDEO_SUFFIXES, find_files, no_images
 
 REMEDIES = {
     "target": "choose another OUT",
     "max_pixels": "raise it with --max_megapixels",
+    "video": "give it a video's name, such as .mp4",
     "suffix": "choose an OUT that ends in .png",
     "codec": "choose an OUT that ends in .mkv",
     "pix_fmt": "choose an OUT that ends in .mkv",
@@ -101,7 +109,7 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
         photo = enhance_file(enhancer, source, target, round(options.max_megapixels * 1e6))
     except ImageError as error:
         raise UserError(f"{source}: {error}", error.argument) from error
-    print(target)
+    print(printable(target))
     if options.verbose:
         print(enhancer.treatment(read_photo(source).pixels).describe())
     if photo.frames > 1:

@@ -178,6 +178,12 @@ def explain(error: Exception, remedies: Mapping[str, str]) -> str:
     return f"{error}; {remedy}" if remedy else str(error)
 
 
+def printable(text: object) -> str:
+    """Text for a terminal: what would move its cursor, colour it or forge a line is escaped."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    return "".join(shown)
+
+
 def run_script(main: Callable[[], int | None], remedies: Mapping[str, str] | None = None) -> None:
     """Run a script's main and leave with its exit code.
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import re
 import secrets
+import time
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -75,6 +77,18 @@ def no_images(root: Path) -> UserError:
     """The error for a folder that is missing or holds no image."""
     what = "no images under" if root.exists() else "no such file or folder:"
     return UserError(f'{what} {root} (looked for .jpg, .png, .tif, .webp, …); see README, "Data"')
+
+
+TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
+OLD = 3600.0  # seconds after which nobody is writing a temporary file any more
+
+
+def sweep(folder: Path) -> None:
+    """Delete whole_file's temporary files that killed runs left in a folder, when old."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if TEMPORARY.fullmatch(path.name) and time.time() - path.stat().st_mtime > OLD:
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -13,18 +13,22 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sgz.command import explain
+from sgz.command import explain, printable
 from sgz.errors import ImageError, UserError
-from sgz.files import find_files, no_images, write_whole
+from sgz.files import find_files, no_images, sweep, write_whole
 from sgz.image.photo import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     Photo,
     encode_photo,
+    memory_for,
     output_name,
     read_photo,
 )
-from sgz.machine import count_cores
+from sgz.machine import count_cores, free_memory
+from sgz.threads import Budget
+
+MEMORY_SHARE = 0.5  # of what is free when a run begins, for all photographs at work together
 
 
 @dataclass
@@ -54,7 +58,7 @@ class Report:
         rate, size = self.written / self.seconds, self.pixels / self.seconds / 1e6
         yield (
             f"enhanced {self.written} {images} in {self.seconds:.1f} s ({rate:.1f} images/s, "
-            f"{size:.1f} megapixels/s) into {target}"
+            f"{size:.1f} megapixels/s) into {printable(target)}"
         )
         if self.skipped:
             yield f"{self.skipped} were already there"
@@ -66,7 +70,7 @@ class Report:
         for path, error in self.failures:
             known = isinstance(error, UserError)
             reason = explain(error, remedies) if known else f"{type(error).__name__}: {error}"
-            yield f"not enhanced: {path}: {reason}"
+            yield printable(f"not enhanced: {path}: {reason}")
 
 
 class FolderEnhancer:
@@ -110,6 +114,7 @@ class FolderEnhancer:
         self.prepare = prepare
         self.workers = workers or count_cores() + 1  # one may wait for the disk
         self.rank, self.processes = share
+        self.memory = Budget(round(MEMORY_SHARE * free_memory() / self.processes))
         self.report = Report()
 
     def run(self) -> Report:
@@ -147,6 +152,7 @@ class FolderEnhancer:
     def _tasks(self) -> Iterator[tuple[Path, Path]]:
         """(input, output) of every image that is this process's to do."""
         claimed: dict[Path, Path] = {}
+        swept: set[Path] = set()
         for path in find_files(self.source, IMAGE_SUFFIXES, self.target, self._note_folder):
             own_name = path.relative_to(self.folder)
             name = output_name(own_name, self.format)
@@ -154,18 +160,25 @@ class FolderEnhancer:
             if zlib.crc32(os.fsencode(name)) % self.processes != self.rank:
                 continue
             if name != own_name:  # another may have this name: by right, or found before
-                if self.source.is_dir() and (self.folder / name).is_file():
+                if self.source.is_dir() and os.path.isfile(self.folder / name):
                     claimed.setdefault(name, self.folder / name)
                 if name in claimed:
                     self._fail(path, UserError(f"{name} is already the output of {claimed[name]}"))
                     continue
                 claimed[name] = path
             target = self.target / name
-            if self.skip_existing and target.exists():
-                self.report.skipped += 1
-                continue
-            if self._is_input(target):
-                self._fail(path, UserError(f"{target} is among the inputs", "target"))
+            if target.parent not in swept:
+                swept.add(target.parent)
+                sweep(target.parent)
+            try:
+                if self.skip_existing and target.exists():
+                    self.report.skipped += 1
+                    continue
+                if self._is_input(target):
+                    self._fail(path, UserError(f"{target} is among the inputs", "target"))
+                    continue
+            except OSError as error:  # such as a name that is too long with its new suffix
+                self._fail(path, UserError(f"{target} cannot be written ({error.strerror})"))
                 continue
             yield path, target
 
@@ -191,7 +204,8 @@ class FolderEnhancer:
         bar.total = sum(1 for _ in found) // self.processes
 
     def _enhance(self, path: Path, target: Path) -> Photo:
-        return enhance_file(self.enhance, path, target, self.max_pixels, self.prepare)
+        with self.memory.taking(memory_for(path)):  # large ones so go one at a time
+            return enhance_file(self.enhance, path, target, self.max_pixels, self.prepare)
 
     def _collect(self, path: Path, future: Future) -> None:
         """Take account of one image."""

@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from sgz.errors import UserError
@@ -15,6 +16,20 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def free_memory() -> int:
+    """Bytes of memory that are free for this process now; 4 GiB where the system does not tell."""
+    found = [4 << 30]
+    with suppress(OSError, AttributeError, StopIteration, ValueError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable"))
+        found = [int(kilobytes) * 1024]
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # a container's limit; "max" where it has none
+        limit = int((group / "memory.max").read_text())
+        found.append(limit - int((group / "memory.current").read_text()))
+    return max(min(found), 0)
 
 
 def describe_machine(device: str = "cpu") -> str:

@@ -4,7 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 
 
@@ -48,6 +48,32 @@ def prefetch(items: Iterable, depth: int) -> Generator:
     finally:
         stop.set()
         thread.join()
+
+
+class Budget:
+    """Something that threads share, such as memory: each takes what it needs, and waits for it.
+
+    Args:
+        whole: how much there is.
+    """
+
+    def __init__(self, whole: int):
+        self.whole = self.left = whole
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def taking(self, amount: int):
+        """Hold an amount; one above the whole is held alone, once all else is given back."""
+        amount = min(amount, self.whole)
+        with self._changed:
+            self._changed.wait_for(lambda: amount <= self.left)
+            self.left -= amount
+        try:
+            yield
+        finally:
+            with self._changed:
+                self.left += amount
+                self._changed.notify_all()
 
 
 def share_out(

@@ -23,18 +23,18 @@ PACKAGE_OF = {
     "skimage": "scikit-image",
 }
 # Missing, what needs it says so; starlette comes with gradio.
-OPTIONAL = {"pillow_heif", "matplotlib", "gradio", "starlette", "pyiqa"}
+OPTIONAL = {"atheris", "pi_heif", "rawpy", "matplotlib", "gradio", "starlette", "pyiqa"}
 
 SOURCES = sorted(
     path
     for pattern in (
         "*.py", "sgz/**/*.py", "training/*.py", "evaluation/*.py", "benchmarks/*.py",
-        "demo/**/*.py", "data/*.py",
+        "demo/**/*.py", "data/*.py", "fuzz/*.py",
     )
     for path in ROOT.glob(pattern)
 )  # fmt: skip
 OWN = {path.stem for path in ROOT.glob("*.py")}
-OWN |= {"sgz", "training", "evaluation", "benchmarks", "demo"}
+OWN |= {"sgz", "training", "evaluation", "benchmarks", "demo", "fuzz"}
 SCRIPTS = [path for path in SOURCES if '__name__ == "__main__"' in path.read_text()]
 
 

@@ -1,5 +1,6 @@
 """Files of every kind into arrays and back: nothing lost, every failure one sentence."""
 
+import contextlib
 import io
 import os
 import struct
@@ -269,6 +270,15 @@ def test_eight_bits_from_sixteen_are_rounded(tmp_path):
     levels = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     photo = decoded(encode_photo(Photo(levels), ".bmp"), tmp_path / "x.bmp")
     np.testing.assert_array_equal(photo.pixels, np.rint(levels / 257).astype(np.uint8))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_decoders_own_lines_stay_off_the_terminal(tmp_path, capfd):
+    for name, (content, *_) in KINDS.items():
+        for damaged in (content[: len(content) // 2], content[:60] + b"\xff" * 9 + content[69:]):
+            with contextlib.suppress(ImageError):
+                decoded(damaged, tmp_path / name)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".avi", ".jpg"])

@@ -1,5 +1,7 @@
 """What a photograph's file says beside its pixels: EXIF, and the way up."""
 
+from collections.abc import Callable, Mapping
+
 ORIENTATION, EXIF_IFD, GPS_IFD = 0x0112, 0x8769, 0x8825
 # TIFF tags that describe how pixels lie in the file, not the photograph.
 LAYOUT_TAGS = frozenset(
@@ -24,10 +26,27 @@ def orientation_of(image) -> int:
 
 def exif_block(image) -> bytes | None:
     """The image's EXIF without orientation and layout, or None; damaged EXIF is dropped."""
+    return kept_exif(image.getexif)
+
+
+def exif_of_tiff(data: bytes) -> bytes | None:
+    """The same of a file of TIFF's family that Pillow does not open, such as camera RAW."""
+    from PIL import Image
+
+    def load() -> Image.Exif:
+        found = Image.Exif()
+        found.load(data)
+        return found
+
+    return kept_exif(load)
+
+
+def kept_exif(load: Callable[[], Mapping]) -> bytes | None:
+    """exif_block() of what `load` returns."""
     from PIL import Image
 
     try:
-        source, kept = image.getexif(), Image.Exif()
+        source, kept = load(), Image.Exif()
         for tag, value in source.items():
             left_out = LAYOUT_TAGS | PACKET_TAGS | {EXIF_IFD, GPS_IFD}
             if tag not in left_out and tag not in CAMERA_TAGS:

@@ -25,7 +25,23 @@ def is_raw(image, suffix: str) -> bool:
 
 def begins_like_raw(data: bytes) -> bool:
     """Whether a file that Pillow does not know may be camera RAW."""
+    if data[:4] in (b"II*\0", b"MM\0*"):
+        return holds_dng(data)
     return data.startswith(STARTS) or data[4:12] == b"ftypcrx "
+
+
+def holds_dng(data: bytes) -> bool:
+    """Whether the first directory of a file of TIFF's family is a DNG's."""
+    from PIL import TiffImagePlugin
+
+    try:
+        directory = TiffImagePlugin.ImageFileDirectory_v2(data[:8])
+        file = io.BytesIO(data)
+        file.seek(directory.next)
+        directory.load(file)
+        return DNG_VERSION in directory
+    except Exception:  # Pillow raises nearly anything
+        return False
 
 
 def develop(data: bytes, max_pixels: int) -> np.ndarray:

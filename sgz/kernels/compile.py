@@ -15,7 +15,9 @@ def compile_kernel(function: Callable, signature, **more):
     options = {"nogil": True, "error_model": "numpy", **more}
     try:
         return numba.njit(signature, cache=True, **options)(function)
-    except (RuntimeError, OSError):  # no folder for the cache, or its disk is full
+    except numba.core.errors.NumbaError:
+        raise  # the function itself does not compile
+    except Exception:  # no folder for the cache, its disk is full, or a file in it is cut short
         return numba.njit(signature, **options)(function)
 
 

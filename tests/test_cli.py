@@ -1,0 +1,93 @@
+"""The command sgz as a person runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import png, scene, write_all
+
+from sgz import __version__, cli
+from sgz.image.photo import read_photo
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture
+def sgz(monkeypatch, capsys):
+    """Runs the command: (exit code, standard output, errors)."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sgz", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            cli.run()
+        return leaving.value.code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_photograph_goes_beside_itself_and_never_over_another_file(sgz, tmp_path):
+    write_all(tmp_path, {"dark.png": png(scene(60, 80))})
+    target = tmp_path / "dark-bright.png"
+    assert sgz(tmp_path / "dark.png") == (0, f"{target}\n", "")
+    assert read_photo(target).pixels.mean() > 1.2 * scene(60, 80).mean()
+    target.write_bytes(b"precious")
+    code, _, errors = sgz(tmp_path / "dark.png")
+    assert (code, target.read_bytes()) == (1, b"precious")
+    assert "is there already; add --overwrite" in errors
+    assert sgz(tmp_path / "dark.png", "--overwrite")[0] == 0
+    assert read_photo(target).pixels.shape == (60, 80, 3)
+    code, _, errors = sgz(tmp_path / "dark.png", tmp_path / "dark.png", "--overwrite")
+    assert code == 1
+    assert "is the input itself" in errors
+    np.testing.assert_array_equal(read_photo(tmp_path / "dark.png").pixels, scene(60, 80))
+
+
+def test_a_folder_is_mirrored_and_its_failures_named(sgz, tmp_path):
+    files = {"in/a.png": png(scene(20, 30)), "in/b/c.jpg": png(scene(20, 31)), "in/x.gif": b"no"}
+    write_all(tmp_path, files)
+    code, out, errors = sgz(tmp_path / "in", tmp_path / "out")
+    assert code == 1
+    assert "enhanced 2 images" in out
+    assert f"not enhanced: {tmp_path}/in/x.gif: not an image" in errors
+    assert {path.name for path in (tmp_path / "out").rglob("*.*")} == {"a.png", "c.jpg"}
+    code, _, errors = sgz(tmp_path / "in", tmp_path / "out")
+    assert code == 1
+    assert "is not empty" in errors
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("gone.jpg", None, "no such file or folder"),
+        ("text.jpg", b"hello", "not an image"),
+        ("clip.jpg", b"\0\0\0\x18ftypisom" + bytes(99), "a video; give it a video's name"),
+        ("\x1b[31m.jpg", b"hello", r"\x1b[31m.jpg: not an image"),
+    ],
+)
+def test_mistakes_are_a_sentence(name, content, said, sgz, tmp_path):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    code, out, errors = sgz(tmp_path / name)
+    assert (code, out, len(errors.splitlines())) == (1, "", 1)
+    assert said in errors
+    assert not list(tmp_path.glob("*bright*"))
+
+
+def test_version_help_and_a_misspelt_option(sgz):
+    assert sgz("--version")[:2] == (0, f"sgz {__version__}\n")
+    code, out, _ = sgz("--help")
+    assert code == 0
+    assert "--overwrite" in out
+    code, _, errors = sgz("x.png", "--overwrit3")
+    assert code == 2
+    assert "did you mean --overwrite?" in errors
+
+
+def test_help_imports_nothing_heavy():
+    program = "import sys, sgz.cli; sgz.cli.cli_parser().format_help(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          cwd=Path(__file__).parents[1], check=True)  # fmt: skip
+    heavy = {"numpy", "torch", "cv2", "PIL", "av", "numba", "onnxruntime", "tqdm"}
+    assert not heavy & set(done.stdout.split())

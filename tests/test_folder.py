@@ -1,0 +1,112 @@
+"""Many photographs: memory, names, what killed runs leave."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pictures import kinds, png, scene, write_all
+
+from sgz.command import printable
+from sgz.folder import FolderEnhancer
+from sgz.image.photo import memory_for
+from sgz.threads import Budget
+
+ROOT = Path(__file__).parents[1]
+
+
+def brighter(image: np.ndarray) -> np.ndarray:
+    return image + 1
+
+
+def test_large_photographs_go_one_at_a_time(tmp_path):
+    """Those of more than half of the stated memory; small ones do not wait for each other."""
+    write_all(tmp_path / "in", {f"{i}.png": png(scene(100, 100)) for i in range(4)})
+    at_work, most = 0, []
+    lock = threading.Lock()
+
+    def enhance(image: np.ndarray) -> np.ndarray:
+        nonlocal at_work
+        with lock:
+            at_work += 1
+            most.append(at_work)
+        time.sleep(0.05)
+        with lock:
+            at_work -= 1
+        return image
+
+    needed = memory_for(tmp_path / "in/0.png")
+    for whole, expected in ((needed * 1.5, {1}), (needed / 9, {1}), (needed * 9, {2, 3, 4})):
+        folder = FolderEnhancer(enhance, tmp_path / "in", tmp_path / "out", workers=4)
+        folder.memory = Budget(round(whole))
+        most.clear()
+        assert folder.run().written == 4
+        assert max(most) in expected
+        assert folder.memory.left == folder.memory.whole
+
+
+@pytest.mark.parametrize("name", kinds())
+def test_memory_is_told_from_the_head(name, tmp_path):
+    content, pixels, _ = kinds()[name]
+    (tmp_path / name).write_bytes(content)
+    assert memory_for(tmp_path / name) >= 8 * pixels.size
+    assert memory_for(tmp_path / "gone.png") == 0
+
+
+def test_a_name_too_long_costs_that_file_alone(tmp_path):
+    write_all(tmp_path / "in", {"x" * 251 + ".png": png(scene(9, 9)), "a.png": png(scene(9, 9))})
+    folder = FolderEnhancer(brighter, tmp_path / "in", tmp_path / "out", format="webp")
+    report = folder.run()
+    assert report.written == 1
+    ((path, error),) = report.failures
+    assert path.name.startswith("xxx")
+    assert "File name too long" in str(error)
+
+
+def test_old_temporary_files_are_swept_and_nothing_else(tmp_path):
+    write_all(tmp_path / "in", {"a/x.png": png(scene(9, 9)), "y.png": png(scene(9, 9))})
+    old = ["out/.0123456789abcdef.tmp", "out/a/.0123456789abcdef.tmp"]
+    others = ["out/.fedcba9876543210.tmp", "out/a/.my.tmp", "out/0123456789abcdef.tmp"]
+    write_all(tmp_path, dict.fromkeys([*old, *others], b"half"))
+    for name in [*old, *others[1:]]:
+        os.utime(tmp_path / name, (1e9, 1e9))
+    FolderEnhancer(brighter, tmp_path / "in", tmp_path / "out").run()
+    assert not any((tmp_path / name).exists() for name in old)
+    assert all((tmp_path / name).exists() for name in others)  # one is still being written
+
+
+def test_names_are_escaped_on_the_terminal(tmp_path):
+    name = "\x1b[31mred\n forged: line\u202e.png"
+    write_all(tmp_path / "in", {name: b"no picture", "夜.png": b"no picture"})
+    report = FolderEnhancer(brighter, tmp_path / "in", tmp_path / "out").run()
+    lines = list(report.failure_lines({}))
+    assert all(line.isprintable() for line in lines)
+    assert any(r"\x1b[31mred\n forged: line\u202e.png" in line for line in lines)
+    assert any("夜.png" in line for line in lines)
+    assert printable("a\udc80b") == r"a\udc80b"
+
+
+KERNEL = """
+from sgz.kernels.unfilter import unfilter_kernel
+import numpy as np
+pixels = np.zeros((1, 3), np.uint8)
+print(unfilter_kernel()(np.array([[0, 7, 8, 9]], np.uint8), pixels, 0, 3), pixels.tolist())
+"""
+
+
+@pytest.mark.parametrize("suffix", ["nbi", "nbc"])
+def test_a_cut_cache_of_kernels_is_compiled_anew(suffix, tmp_path):
+    shutil.copytree(ROOT / "sgz", tmp_path / "sgz", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-c", KERNEL]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.stdout == "True [[7, 8, 9]]\n", done.stderr
+        stored = list(tmp_path.glob(f"sgz/kernels/__pycache__/unfilter*.{suffix}"))
+        assert stored
+        for path in stored:
+            path.write_bytes(path.read_bytes()[:40])
