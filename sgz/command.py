@@ -162,13 +162,14 @@ def enhancer_arguments(options: argparse.Namespace) -> dict[str, object]:
     return {name: getattr(options, name) for name in names}
 
 
-def printable(text: str) -> str:
+def printable(text: object) -> str:
     """Text for a terminal: what a file's name may hold to move the cursor or forge a line, escaped.
 
     Line breaks too; letters and spaces of any script stay.
     """
     return "".join(
-        c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1] for c in text
+        c if c.isprintable() or unicodedata.category(c) == "Zs" else ascii(c)[1:-1]
+        for c in str(text)
     )
 
 
@@ -176,12 +177,6 @@ def explain(error: Exception, remedies: Mapping[str, str]) -> str:
     """An error's sentence, with a script's remedy for the argument it names, if it knows one."""
     remedy = remedies.get(getattr(error, "argument", ""))
     return f"{error}; {remedy}" if remedy else str(error)
-
-
-def printable(text: object) -> str:
-    """Text for a terminal: what would move its cursor, colour it or forge a line is escaped."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    return "".join(shown)
 
 
 def run_script(main: Callable[[], int | None], remedies: Mapping[str, str] | None = None) -> None:

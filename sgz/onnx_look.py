@@ -208,7 +208,7 @@ def add_guided_map(graph: Graph, fit: str, picture: str) -> str:
 
 
 def _add_box(graph: Graph, plane: str, shape: tuple[int, int], radius: int) -> str:
-    """guided_map.box: one axis after the other, mirrored at the border."""
+    """box_mean: one axis after the other, mirrored at the border."""
     for axis, side in ((2, shape[0]), (3, shape[1])):
         places = np.arange(-radius, side + radius) % (2 * side)
         places = np.minimum(places, 2 * side - 1 - places)

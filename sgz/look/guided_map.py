@@ -13,6 +13,8 @@ regularisation): w = 1 / (variance of g in 15x15 + TRUST).
 
 import numpy as np
 
+from sgz.kernels.box import box_mean
+
 RADIUS = 8  # of the windows, in pixels of the small map
 EPS = 1e-3  # variance of the guide below which it says nothing
 REACH = 7  # the network's receptive radius
@@ -37,29 +39,21 @@ def fit_guide(
         a and b, [M, h, w] float32.
     """
     guide = guide_of(small).astype(np.float32)
-    weight = 1 / (box(guide * guide, REACH) - box(guide, REACH) ** 2 + np.float32(TRUST))
+    weight = 1 / (box_mean(guide * guide, REACH) - box_mean(guide, REACH) ** 2 + np.float32(TRUST))
     weight = np.maximum(weight, np.float32(1e-6))  # rounding may have made a variance negative
-    total = box(weight, radius)
+    total = box_mean(weight, radius)
 
     def mean(plane: np.ndarray) -> np.ndarray:
-        return box(weight * plane, radius) / total
+        return box_mean(weight * plane, radius) / total
 
     mean_g = mean(guide)
     variance = np.maximum(mean(guide * guide) - mean_g * mean_g, 0)
-    again = box(total, radius)
+    again = box_mean(total, radius)
     slopes, offsets = np.empty_like(factor), np.empty_like(factor)
     for plane, slope, offset in zip(factor, slopes, offsets, strict=True):
         mean_a = mean(plane)
         a = (mean(guide * plane) - mean_g * mean_a) / (variance + np.float32(eps))
         b = mean_a - a * mean_g
-        slope[:] = box(a * total, radius) / again
-        offset[:] = box(b * total, radius) / again
+        slope[:] = box_mean(a * total, radius) / again
+        offset[:] = box_mean(b * total, radius) / again
     return slopes, offsets
-
-
-def box(plane: np.ndarray, radius: int) -> np.ndarray:
-    """Means of [h, w] float32 over windows of 2 radius + 1 pixels a side; borders are mirrored."""
-    import cv2  # late: it takes a while, and who only imports the package needs it not
-
-    side = 2 * radius + 1
-    return cv2.blur(plane, (side, side), borderType=cv2.BORDER_REFLECT)
