@@ -66,7 +66,8 @@ def test_the_root_is_small_and_the_door_shows_what_is_behind_it():
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)
 def test_every_package_is_asked_for(path):
-    text = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-dev.txt").read_text()
+    names = ("requirements.txt", "requirements-dev.txt", "requirements-demo.txt")
+    text = "\n".join((ROOT / name).read_text() for name in names)
     asked = {re.split(r"[<>=~!\[ ]", line)[0].lower() for line in text.splitlines()}
     for name in imports_of(path) - OWN - OPTIONAL - set(sys.stdlib_module_names):
         assert PACKAGE_OF.get(name, name) in asked, f"{path.name} imports {name}"
