@@ -178,6 +178,10 @@ def test_pictures_equal_pythons(shared, visit, painter, look):
     page.check("[value=natural]")
 
 
+def test_both_pages_hold_the_same_tokens():
+    assert (PAGE / "tokens.css").read_text() == (ROOT / "demo/page/tokens.css").read_text()
+
+
 def test_what_was_measured_is_said(shared, enhancer):
     veiled = np.clip(scene(240, 320) + 9, 0, 255).astype(np.uint8)
     choose(shared, png(veiled), "veiled.png")

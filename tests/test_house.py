@@ -34,7 +34,7 @@ SOURCES = sorted(
     for path in ROOT.glob(pattern)
 )  # fmt: skip
 OWN = {path.stem for path in ROOT.glob("*.py")}
-OWN |= {"sgz", "training", "evaluation", "benchmarks", "demo", "fuzz"}
+OWN |= {"sgz", "training", "evaluation", "exporting", "benchmarks", "demo", "fuzz"}
 SCRIPTS = [path for path in SOURCES if '__name__ == "__main__"' in path.read_text()]
 
 

@@ -282,6 +282,7 @@ function begin(mine, started, picture) {
   if (photo?.url) URL.revokeObjectURL(photo.url);
   photo = picture;
   page.dataset.first = "";
+  markShelf();
 }
 
 // Brighten frame after frame until there is none or something else is opened.
