@@ -130,7 +130,7 @@ def test_names_are_shown_escaped(tmp_path, capfd):
 
 
 def test_a_signal_is_answered_within_a_long_step_and_a_second_one_leaves():
-    """The main thread is in a call that runs no handler, as it is within torch: the interpreter is free."""
+    """The main thread is in a call that runs no handler but lets threads run, as torch does."""
     code = """
 import hashlib, os, sys
 sys.path.insert(0, sys.argv[1])
