@@ -261,11 +261,7 @@ def test_parser() -> argparse.ArgumentParser:
     """Options of test.py."""
     parser = new_parser("Enhance a photograph or a folder of them.")
     parser.add_argument(
-        "input_dir",
-        nargs="?",
-        type=Path,
-        default=argparse.SUPPRESS,
-        help="the same as --input_dir",
+        "source", metavar="INPUT", nargs="?", type=Path, help="the same as --input_dir"
     )
     parser.add_argument(
         "--input_dir",
@@ -309,3 +305,10 @@ def test_parser() -> argparse.ArgumentParser:
         help="refuse larger images, which may be decompression bombs",
     )
     return parser
+
+
+def test_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of test.py; an image or folder given by itself is its --input_dir."""
+    options = test_parser().parse_args(arguments)
+    options.input_dir = options.source or options.input_dir
+    return options

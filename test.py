@@ -14,7 +14,7 @@ from functools import partial
 
 import numpy as np
 
-from option import test_parser
+from option import test_options
 from sgz.command import LOOK_ARGUMENTS, enhancer_arguments, run_script
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError, UserError
@@ -37,7 +37,7 @@ class Tester:
     """One run of test.py.
 
     Args:
-        options: what test_parser() returns.
+        options: what test_options() returns.
 
     Raises:
         UserError, OSError: nothing can be enhanced at all.
@@ -127,7 +127,7 @@ def crop_to_multiple(photo: Photo, scale: int) -> Photo:
 
 
 def main() -> int:
-    return Tester(test_parser().parse_args()).run()
+    return Tester(test_options()).run()
 
 
 if __name__ == "__main__":

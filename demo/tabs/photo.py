@@ -198,7 +198,7 @@ class PhotoTab:
 
 def readable_suffixes() -> set[str]:
     """What the browser offers to choose: HEIC only where its decoder is installed."""
-    heif = {".heic", ".heif"} if find_spec("pillow_heif") is None else set()
+    heif = {".heic", ".heif"} if find_spec("pi_heif") is None else set()
     return set(IMAGE_SUFFIXES) - heif
 
 
