@@ -109,7 +109,7 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
         photo = enhance_file(enhancer, source, target, round(options.max_megapixels * 1e6))
     except ImageError as error:
         raise UserError(f"{source}: {error}", error.argument) from error
-    print(printable(target))
+    print(printable(str(target)))
     if options.verbose:
         print(enhancer.treatment(read_photo(source).pixels).describe())
     if photo.frames > 1:

@@ -58,7 +58,7 @@ class Report:
         rate, size = self.written / self.seconds, self.pixels / self.seconds / 1e6
         yield (
             f"enhanced {self.written} {images} in {self.seconds:.1f} s ({rate:.1f} images/s, "
-            f"{size:.1f} megapixels/s) into {printable(target)}"
+            f"{size:.1f} megapixels/s) into {printable(str(target))}"
         )
         if self.skipped:
             yield f"{self.skipped} were already there"

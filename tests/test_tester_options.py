@@ -32,6 +32,7 @@ def runs(source, weight, enhance_each):
     calls = {suffix: [*folder, "--format", suffix] for suffix in FORMATS}
     calls |= {
         "one": alone,
+        "positional": [source / "a.png"],
         "strength 0": [*folder, "--strength", "0"],
         "iterations 0": [*folder, "--iterations", "0"],
         "weaker": [*alone, "--strength", "0.4"],
@@ -65,7 +66,8 @@ def test_format(suffix, source, runs):
 
 
 def test_one_file(source, runs, plainly):
-    assert runs["one"][0] == 0
+    assert runs["one"][0] == runs["positional"][0] == 0
+    assert files_under(source.parent / "positional") == {"a.png"}
     assert "enhanced 1 image in" in runs["one"][1]
     output = source.parent / "one"
     assert files_under(output) == {"a.png"}
