@@ -5,7 +5,6 @@
         --test_dir test_output
 """
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -19,10 +18,9 @@ from sgz.command import LOOK_ARGUMENTS, enhancer_arguments, run_script
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError, UserError
 from sgz.files import no_images
-from sgz.folder import FolderEnhancer, Report
+from sgz.folder import FolderEnhancer
 from sgz.image.photo import Photo
 from sgz.look.options import PAPER, choose_look
-from sgz.machine import choose_device
 
 REMEDIES = {
     "target": "choose another --test_dir",
@@ -45,11 +43,8 @@ class Tester:
 
     def __init__(self, options: Namespace):
         self.options = options
-        device = choose_device(options.device)
-        self.share, own_device = share_of_launch(device)
-        enhance = build_enhancer(options, own_device if options.device == "auto" else device)
         self.folder = FolderEnhancer(
-            enhance,
+            build_enhancer(options),
             options.input_dir,
             options.test_dir,
             options.format,
@@ -57,7 +52,6 @@ class Tester:
             round(options.max_megapixels * 1e6),
             partial(crop_to_multiple, scale=options.scale_factor) if options.paper_crop else None,
             workers=1 if options.reference else None,
-            share=self.share,
         )
 
     def run(self) -> int:
@@ -68,21 +62,18 @@ class Tester:
             done = self.folder.report.written
             print(f"\n{done} images are done; --skip_existing goes on", file=sys.stderr)
             raise
-        report = total_of_launch(report, self.share)
-        if self.share[0] == 0:
-            if not (report.written or report.skipped or report.failures):
-                raise no_images(self.options.input_dir)
-            print(*report.lines(self.options.test_dir), sep="\n")
-            for line in report.failure_lines(REMEDIES):
-                print(line, file=sys.stderr)
+        if not (report.written or report.skipped or report.failures):
+            raise no_images(self.options.input_dir)
+        print(*report.lines(self.options.test_dir), sep="\n")
+        for line in report.failure_lines(REMEDIES):
+            print(line, file=sys.stderr)
         return report.exit_code
 
 
-def build_enhancer(options: Namespace, device: str) -> Callable[[np.ndarray], np.ndarray]:
-    """What turns an image into a brighter one, on a device."""
-    if not options.reference:
-        arguments = enhancer_arguments(options) | {"device": device}
-        return Enhancer(options.weight_dir, threads=1, **arguments)  # the images share the cores
+def build_enhancer(options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
+    """What turns an image into a brighter one."""
+    if not options.reference:  # the images share the cores
+        return Enhancer(options.weight_dir, threads=1, **enhancer_arguments(options))
     if choose_look(**{name: getattr(options, name) for name in LOOK_ARGUMENTS}) != PAPER:
         raise UserError("--reference is the paper's way; leave out --look and its parts")
     from sgz.model import enhance_plainly, load_model  # late: torch takes a second
@@ -90,31 +81,6 @@ def build_enhancer(options: Namespace, device: str) -> Callable[[np.ndarray], np
     weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
     net = load_model(weights, scale, kind, options.iterations)
     return partial(enhance_plainly, net, strength=options.strength)
-
-
-def share_of_launch(device: str) -> tuple[tuple[int, int], str]:
-    """(this process's number, how many there are), and its own device of the given kind."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        return (0, 1), device
-    from accelerate import PartialState  # late: it takes torch along
-
-    # Told nothing and finding no GPU, it would take torchrun's processes for single ones.
-    state = PartialState(cpu=device == "cpu")
-    return (state.process_index, state.num_processes), str(state.device)
-
-
-def total_of_launch(report: Report, share: tuple[int, int]) -> Report:
-    """The report of all processes together."""
-    if share[1] == 1:
-        return report
-    from accelerate.utils import gather_object
-
-    reports = gather_object([report])
-    total = Report(seconds=report.seconds)
-    for part in reports:
-        for name in ("written", "skipped", "pixels", "animations", "failures"):
-            setattr(total, name, getattr(total, name) + getattr(part, name))
-    return total
 
 
 def crop_to_multiple(photo: Photo, scale: int) -> Photo:

@@ -1,12 +1,13 @@
 """Many photographs: found, read, enhanced and written several at a time, their tree mirrored."""
 
 import os
+import secrets
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -73,6 +74,46 @@ class Report:
             yield printable(f"not enhanced: {path}: {reason}")
 
 
+class OutputNames:
+    """Gives each input the name it is written under, and no two of them one name.
+
+    Args:
+        folder: that the inputs lie in, for messages.
+        name_of: an input's name -> its output's, both relative to their folders.
+        is_input: whether an input has this name: its output is then called so by right.
+        case_blind: the target takes names that differ only by case for one.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        name_of: Callable[[Path], Path],
+        is_input: Callable[[Path], bool],
+        case_blind: bool = False,
+    ):
+        self.folder, self.name_of, self.is_input = folder, name_of, is_input
+        self.case_blind = case_blind
+        self.claimed: dict[Path | str, Path] = {}  # name, or all that is like it -> input
+
+    def claim(self, own_name: Path) -> Path:
+        """The output's name.
+
+        Raises:
+            UserError: another input has it, by right or because it came first.
+        """
+        name = self.name_of(own_name)
+        if name == own_name and not self.case_blind:
+            return name  # by right; not kept, as there may be millions
+        key = str(name).casefold() if self.case_blind else name
+        if name != own_name and self.is_input(name):
+            self.claimed.setdefault(key, name)
+        owner = self.claimed.setdefault(key, own_name)
+        if owner != own_name:
+            why = " (here case makes no difference)" if self.case_blind else ""
+            raise UserError(f"{name} is already the output of {self.folder}/{owner}{why}")
+        return name
+
+
 class FolderEnhancer:
     """Enhances the photographs under a folder, or one file, into another folder.
 
@@ -85,7 +126,6 @@ class FolderEnhancer:
         max_pixels: of a photograph; larger ones are refused.
         prepare: what is done to each photograph first.
         workers: images at a time; as many as there are cores, and one, if None.
-        share: (rank, processes): this process does its share of the images alone.
 
     Raises:
         UserError: nothing can be enhanced at all.
@@ -101,7 +141,6 @@ class FolderEnhancer:
         max_pixels: int = MAX_PIXELS,
         prepare: Callable[[Photo], Photo] | None = None,
         workers: int | None = None,
-        share: tuple[int, int] = (0, 1),
     ):
         if not source.exists():
             raise no_images(source)
@@ -113,8 +152,7 @@ class FolderEnhancer:
         self.format, self.skip_existing, self.max_pixels = format, skip_existing, max_pixels
         self.prepare = prepare
         self.workers = workers or count_cores() + 1  # one may wait for the disk
-        self.rank, self.processes = share
-        self.memory = Budget(round(MEMORY_SHARE * free_memory() / self.processes))
+        self.memory = Budget(round(MEMORY_SHARE * free_memory()))
         self.report = Report()
 
     def run(self) -> Report:
@@ -126,7 +164,7 @@ class FolderEnhancer:
         start = time.perf_counter()
         tasks = self._tasks()
         with (
-            tqdm(unit="image", disable=None if self.rank == 0 else True) as bar,
+            tqdm(unit="image", disable=None) as bar,
             ThreadPoolExecutor(self.workers) as pool,
         ):
             threading.Thread(target=self._count, args=(bar,), daemon=True).start()
@@ -150,22 +188,20 @@ class FolderEnhancer:
         return self.report
 
     def _tasks(self) -> Iterator[tuple[Path, Path]]:
-        """(input, output) of every image that is this process's to do."""
-        claimed: dict[Path, Path] = {}
+        """(input, output) of every image that is to be enhanced."""
+        names = OutputNames(
+            self.folder,
+            partial(output_name, format=self.format),
+            lambda name: self.source.is_dir() and (self.folder / name).is_file(),
+            is_case_blind(self.target),
+        )
         swept: set[Path] = set()
         for path in find_files(self.source, IMAGE_SUFFIXES, self.target, self._note_folder):
-            own_name = path.relative_to(self.folder)
-            name = output_name(own_name, self.format)
-            # Inputs with one output fall to one process, whatever order each finds them in.
-            if zlib.crc32(os.fsencode(name)) % self.processes != self.rank:
+            try:
+                name = names.claim(path.relative_to(self.folder))
+            except UserError as error:
+                self._fail(path, error)
                 continue
-            if name != own_name:  # another may have this name: by right, or found before
-                if self.source.is_dir() and os.path.isfile(self.folder / name):
-                    claimed.setdefault(name, self.folder / name)
-                if name in claimed:
-                    self._fail(path, UserError(f"{name} is already the output of {claimed[name]}"))
-                    continue
-                claimed[name] = path
             target = self.target / name
             if target.parent not in swept:
                 swept.add(target.parent)
@@ -194,14 +230,13 @@ class FolderEnhancer:
         self.report.failures.append((path, error))
 
     def _note_folder(self, folder: Path, error: OSError) -> None:
-        """Name a folder that cannot be searched, once."""
-        if self.rank == 0:
-            self._fail(folder, UserError(f"cannot be searched ({error.strerror})"))
+        """Name a folder that cannot be searched."""
+        self._fail(folder, UserError(f"cannot be searched ({error.strerror})"))
 
     def _count(self, bar: tqdm) -> None:
         """Find out how many images there are while the first are being enhanced."""
         found = find_files(self.source, IMAGE_SUFFIXES, self.target, lambda *_: None)
-        bar.total = sum(1 for _ in found) // self.processes
+        bar.total = sum(1 for _ in found)
 
     def _enhance(self, path: Path, target: Path) -> Photo:
         with self.memory.taking(memory_for(path)):  # large ones so go one at a time
@@ -241,6 +276,17 @@ def enhance_file(
     except OSError as error:
         raise ImageError(f"{target} cannot be written ({error.strerror})") from error
     return photo
+
+
+def is_case_blind(folder: Path) -> bool:
+    """Whether names that differ only by case are one file in this folder; it must be writable."""
+    name = f".probe.{secrets.token_hex(8)}x"
+    probe = folder / name
+    probe.touch()
+    try:
+        return (folder / name.upper()).exists()
+    finally:
+        probe.unlink()
 
 
 def make_writable(folder: Path) -> None:
