@@ -10,10 +10,12 @@ from sgz.command import (
     RATE,
     SIZE,
     add_device_option,
+    add_engine_options,
     add_enhancer_options,
     add_network_options,
     boolean,
     new_parser,
+    place,
 )
 from sgz.method import LOSS_WEIGHTS
 
@@ -261,22 +263,23 @@ def test_parser() -> argparse.ArgumentParser:
     """Options of test.py."""
     parser = new_parser("Enhance a photograph or a folder of them.")
     parser.add_argument(
-        "source", metavar="INPUT", nargs="?", type=Path, help="the same as --input_dir"
+        "source", metavar="INPUT", nargs="?", type=place, help="the same as --input_dir"
     )
     parser.add_argument(
         "--input_dir",
-        type=Path,
+        type=place,
         default=Path("data/test_data/"),
         help="an image, or a folder searched recursively",
     )
     add_checkpoint_option(parser)
     parser.add_argument(
         "--test_dir",
-        type=Path,
+        type=place,
         default=Path("test_output"),
         help="where the enhanced images go, in the same tree",
     )
     add_enhancer_options(parser)
+    add_engine_options(parser)
     parser.add_argument(
         "--format",
         choices=("png", "jpg", "tif", "webp", "bmp", "avif"),

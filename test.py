@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 
 from option import test_options
-from sgz.command import LOOK_ARGUMENTS, enhancer_arguments, run_script
+from sgz.command import LOOK_ARGUMENTS, check_engine, enhancer_arguments, run_script
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError, UserError
 from sgz.files import no_images
@@ -28,6 +28,9 @@ REMEDIES = {
     "suffix": "choose --format png",
     "video": "bash test_video.sh IN OUT",
     "device": "try --device cpu",
+    "engine": "or leave out --engine ray",
+    "address": "see --address, or leave out --engine ray",
+    "record": "choose another --report",
 }
 
 
@@ -43,15 +46,22 @@ class Tester:
 
     def __init__(self, options: Namespace):
         self.options = options
+        check_engine(options, options.input_dir, options.test_dir)
+        prepare = None
+        if options.paper_crop:
+            prepare = partial(crop_to_multiple, scale=options.scale_factor)
+        shared = {
+            "format": options.format,
+            "skip_existing": options.skip_existing,
+            "max_pixels": round(options.max_megapixels * 1e6),
+            "prepare": prepare,
+        }
+        if options.engine == "ray":
+            self.folder = build_cluster(options, shared)
+            return
+        workers = 1 if options.reference else None
         self.folder = FolderEnhancer(
-            build_enhancer(options),
-            options.input_dir,
-            options.test_dir,
-            options.format,
-            options.skip_existing,
-            round(options.max_megapixels * 1e6),
-            partial(crop_to_multiple, scale=options.scale_factor) if options.paper_crop else None,
-            workers=1 if options.reference else None,
+            build_enhancer(options), options.input_dir, options.test_dir, workers=workers, **shared
         )
 
     def run(self) -> int:
@@ -81,6 +91,24 @@ def build_enhancer(options: Namespace) -> Callable[[np.ndarray], np.ndarray]:
     weights, scale, kind = options.weight_dir, options.scale_factor, options.conv_type
     net = load_model(weights, scale, kind, options.iterations)
     return partial(enhance_plainly, net, strength=options.strength)
+
+
+def build_cluster(options: Namespace, shared: dict[str, object]):
+    """What spreads the photographs over a cluster; its arguments that are FolderEnhancer's too."""
+    if options.reference:
+        raise UserError("--reference is one image after another; leave out --engine ray")
+    from sgz.cluster.run import ClusterEnhancer  # late: rarely asked for
+
+    return ClusterEnhancer(
+        options.input_dir,
+        options.test_dir,
+        options.weight_dir,
+        enhancer_arguments(options),
+        address=options.address,
+        record=options.report,
+        videos=False,
+        **shared,
+    )
 
 
 def crop_to_multiple(photo: Photo, scale: int) -> Photo:

@@ -14,9 +14,12 @@ from pathlib import Path
 from sgz import __version__
 from sgz.command import (
     RATE,
+    add_engine_options,
     add_enhancer_options,
+    check_engine,
     enhancer_arguments,
     new_parser,
+    place,
     printable,
     run_script,
 )
@@ -32,17 +35,21 @@ REMEDIES = {
     "pix_fmt": "choose an OUT that ends in .mkv",
     "encoding": "choose an OUT that ends in .mkv",
     "device": "try --device cpu",
+    "engine": "or leave out --engine ray",
+    "address": "see --address, or leave out --engine ray",
+    "record": "choose another --report",
+    "overwrite": "add --overwrite or --skip_existing, or choose another OUT",
 }
 
 
 def cli_parser() -> argparse.ArgumentParser:
     """Options of sgz."""
     parser = new_parser("Brighten a photograph, a folder of them, or a video.", prog="sgz")
-    parser.add_argument("source", metavar="IN", type=Path, help="a photograph, folder or video")
+    parser.add_argument("source", metavar="IN", type=place, help="a photograph, folder or video")
     parser.add_argument(
         "target",
         metavar="OUT",
-        type=Path,
+        type=place,
         nargs="?",
         help="where the result goes; left out: beside IN, as NAME-bright",
     )
@@ -52,6 +59,7 @@ def cli_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--weights", type=Path, help="a checkpoint in place of the packaged one")
     add_enhancer_options(parser, look="natural")
+    add_engine_options(parser)
     parser.add_argument(
         "--verbose", action="store_true", help="say what was found in a photograph: black, noise"
     )
@@ -65,6 +73,9 @@ def cli_parser() -> argparse.ArgumentParser:
 def main() -> int:
     options = cli_parser().parse_args()
     source = options.source
+    check_engine(options, source, options.target)
+    if options.engine == "ray":
+        return brighten_on_cluster(options)
     if source.is_dir():
         return brighten_folder(options)
     if source.suffix.lower() in VIDEO_SUFFIXES:
@@ -156,6 +167,40 @@ def brighten_folder(options: argparse.Namespace) -> int:
         if not (options.skip_existing and place.exists()):
             codes.append(brighten_video(options, clip, place))
     return max(codes)
+
+
+def brighten_on_cluster(options: argparse.Namespace) -> int:
+    """The photographs and videos under a folder or in a store; the exit code."""
+    from sgz.cluster.run import ClusterEnhancer
+
+    source, target = options.source, options.target
+    if target is None and isinstance(source, str):
+        raise UserError(f"name an OUT for what is made of {source}")
+    target = target or source.with_name(f"{source.resolve().name}-bright")
+    cluster = ClusterEnhancer(
+        source,
+        target,
+        options.weights,
+        enhancer_arguments(options),
+        address=options.address,
+        record=options.report,
+        skip_existing=options.skip_existing,
+        max_pixels=round(options.max_megapixels * 1e6),
+        may_overwrite=options.overwrite or options.skip_existing,
+    )
+    try:
+        report = cluster.run()
+    except KeyboardInterrupt:
+        print(
+            f"\n{cluster.report.written} images are done; --skip_existing goes on", file=sys.stderr
+        )
+        raise
+    if not (report.written or report.skipped or report.failures or report.clips):
+        raise no_images(source)
+    print(*report.lines(target), sep="\n")
+    for line in report.failure_lines(REMEDIES):
+        print(line, file=sys.stderr)
+    return report.exit_code
 
 
 def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> int:

@@ -19,6 +19,7 @@ ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",  # ONNX Runtime would report its use to its makers
     "OMP_WAIT_POLICY": "PASSIVE",  # torch's threads would spin while they wait, against each other
     "SVT_LOG": "1",  # the AV1 encoder would print its settings; 1 is errors alone
+    "RAY_USAGE_STATS_ENABLED": "0",  # Ray would report its use to its makers
 }
 
 
@@ -154,6 +155,45 @@ def add_look_options(parser: argparse._ActionsContainer, look: str) -> None:
     parser.add_argument(
         "--hue_preserving", action=switch, help="one factor for the three colours: hue stays"
     )
+
+
+def place(text: str) -> Path | str:
+    """A path, or the URI of a store (s3://bucket/photos) as it is."""
+    return text if "://" in text else Path(text)
+
+
+def add_engine_options(parser: argparse._ActionsContainer) -> None:
+    """What does the work: this machine or a cluster."""
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this machine, or the machines of a Ray cluster, where folders may be stores as well "
+        "(s3://bucket/photos); see docs/scale.md",
+    )
+    parser.add_argument(
+        "--address",
+        default="auto",
+        metavar="HOST:PORT",
+        help="of the Ray cluster; auto: the one that this machine is part of, local: begin one",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="with --engine ray: write what became of each file there, a line of JSON each",
+    )
+
+
+def check_engine(options: argparse.Namespace, *places: Path | str | None) -> None:
+    """UserError where options for a cluster were given without one."""
+    if options.engine == "ray":
+        return
+    for given in places:
+        if isinstance(given, str):
+            raise UserError(f"{given} is in a store; add --engine ray, or copy it to this machine")
+    if options.report:
+        raise UserError("--report needs --engine ray")
 
 
 def enhancer_arguments(options: argparse.Namespace) -> dict[str, object]:

@@ -73,9 +73,10 @@ def identity(folder: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def no_images(root: Path) -> UserError:
-    """The error for a folder that is missing or holds no image."""
-    what = "no images under" if root.exists() else "no such file or folder:"
+def no_images(root: Path | str) -> UserError:
+    """The error for a folder that is missing or holds no image, or a store (a URI) without one."""
+    found = isinstance(root, str) or root.exists()
+    what = "no images under" if found else "no such file or folder:"
     return UserError(f'{what} {root} (looked for .jpg, .png, .tif, .webp, …); see README, "Data"')
 
 

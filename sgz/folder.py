@@ -192,7 +192,7 @@ class FolderEnhancer:
         names = OutputNames(
             self.folder,
             partial(output_name, format=self.format),
-            lambda name: self.source.is_dir() and (self.folder / name).is_file(),
+            lambda name: self.source.is_dir() and os.path.isfile(self.folder / name),
             is_case_blind(self.target),
         )
         swept: set[Path] = set()

@@ -23,7 +23,18 @@ PACKAGE_OF = {
     "skimage": "scikit-image",
 }
 # Missing, what needs it says so; starlette comes with gradio.
-OPTIONAL = {"atheris", "pi_heif", "rawpy", "matplotlib", "gradio", "starlette", "pyiqa"}
+OPTIONAL = {
+    "atheris",
+    "pi_heif",
+    "rawpy",
+    "matplotlib",
+    "gradio",
+    "starlette",
+    "pyiqa",
+    "ray",
+    "pyarrow",
+    "fsspec",
+}
 
 SOURCES = sorted(
     path
