@@ -45,9 +45,13 @@ def read_clip(path: Path) -> Clip:
 def find_maps(enhancer, clip: Clip, seconds: float) -> list[np.ndarray]:
     """Each frame's factor map as the video's stream finds it; infinity is the mean of all."""
     from sgz.kernels import rgb
-    from sgz.video.smoothing import FactorSmoother
+    from sgz.video.smoothing import Smoother
 
-    smoother = FactorSmoother(enhancer.factor_of_small, 0 if seconds == np.inf else seconds)
+    def find(small: np.ndarray) -> tuple:
+        factor = enhancer.factor_of_small(small)
+        return float(factor.mean()), (factor,)
+
+    smoother = Smoother(find, 0 if seconds == np.inf else seconds)
     maps = []
     for frame, time in zip(*clip, strict=True):
 
@@ -55,8 +59,8 @@ def find_maps(enhancer, clip: Clip, seconds: float) -> list[np.ndarray]:
             return frame[rows[:, None], columns].astype(np.float32) / 255
 
         small = rgb.read_cells(read, frame.shape[:2], enhancer.scale_factor)
-        maps += [factor for _, factor in smoother.add(frame, small, time)]
-    maps += [factor for _, factor in smoother.finish()]
+        maps += [factor for _, (factor,), _ in smoother.add(frame, small, time)]
+    maps += [factor for _, (factor,), _ in smoother.finish()]
     return [np.mean(maps, axis=0)] * len(maps) if seconds == np.inf else maps
 
 

@@ -2,7 +2,7 @@
 
 python demo/make_video.py --video_path demo/Movie/sample.mp4 --save_path demo/Movie/Res.mp4
 python demo/make_video.py --choice V2I
-python test.py --input_dir data/test_data/Frames --test_dir data/test_output/Frames
+python test.py --input_dir data/video_frames/dark --test_dir data/video_frames/bright
 python demo/make_video.py --choice I2V
 """
 
@@ -49,6 +49,7 @@ REMEDIES = {
     "codec": "choose another --codec, or a name in .mp4 or .mkv",
     "pix_fmt": "see --pix_fmt",
     "encoding": "see --codec, --crf, --preset and --pix_fmt",
+    "folder": "empty it, or choose another --image_lowlight_folder",
     "max_pixels": "raise it with --max_megapixels",
     "device": "try --device cpu",
 }
@@ -110,6 +111,7 @@ def video_to_frames(options: Namespace) -> int:
     """Video to one image a frame; the exit code."""
     report = Report()
     name_of = frame_names(options.image_lowlight_folder)
+    claim_folder(name_of(0).parent, options.video_path)
     frames = 0
     with open_reader(options, report) as reader, new_bar(reader.count) as bar:
         deep = re.search(r"p1\d", reader.picture.pix_fmt) is not None
@@ -124,6 +126,21 @@ def video_to_frames(options: Namespace) -> int:
         name_of(old).unlink()
         old += 1
     return report.close(f"wrote {frames} frames into {name_of(0).parent}")
+
+
+def claim_folder(folder: Path, video: Path) -> None:
+    """Mark a folder as one video's; its older frames of the same video are written over.
+
+    Raises:
+        UserError: there are images of something else in it.
+    """
+    mark = folder / ".video"
+    name = str(video.resolve())
+    owner = mark.read_text() if mark.is_file() else ""
+    if owner != name and folder.is_dir() and any(find_files(folder, IMAGE_SUFFIXES)):
+        whose = f"frames of {Path(owner).name}" if owner else "images that are no frames of it"
+        raise UserError(f"{folder} holds {whose}", "folder")
+    write_whole(mark, name.encode())
 
 
 def frames_to_video(options: Namespace, encoding: Encoding) -> int:
@@ -231,13 +248,13 @@ def video_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--image_lowlight_folder",
         type=Path,
-        default=Path("data/test_data/Frames"),
+        default=Path("data/video_frames/dark"),
         help="V2I: where the low-light frames go, as %%06d.png, or a pattern like Frames/%%d.jpg",
     )
     parser.add_argument(
         "--image_folder",
         type=Path,
-        default=Path("data/test_output/Frames"),
+        default=Path("data/video_frames/bright"),
         help="I2V: the enhanced frames, in natural order",
     )
     parser.add_argument(
@@ -250,7 +267,7 @@ def video_parser() -> argparse.ArgumentParser:
         help="video to images, or images to video; left out, the video is enhanced as it streams",
     )
     add_checkpoint_option(parser)
-    add_enhancer_options(parser)
+    add_enhancer_options(parser, look="natural")
     parser.add_argument(
         "--smoothing",
         type=AMOUNT,

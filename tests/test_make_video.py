@@ -57,6 +57,34 @@ def test_shell_script_with_names_and_with_a_fault(weights, tmp_path):
     assert "test_video.sh: " in done.stderr and "Traceback" not in done.stderr
 
 
+def test_shell_script_writes_beside_its_input(weights, tmp_path):
+    make_clip(tmp_path / "a.mp4", 3)
+    make_clip(tmp_path / "b.webm", 3, codec="libvpx-vp9")
+    done = run_shell(weights, tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {"a.mp4", "b.webm", "a-bright.mp4", "b-bright.webm"}
+    assert set(os.listdir(tmp_path)) == names
+    with av.open(str(tmp_path / "b-bright.webm")) as container:
+        assert container.streams.video[0].codec_context.name == "vp9"
+    done = run_shell(weights, tmp_path / "a.mp4", "--look", "paper")
+    assert done.returncode == 2 and "after IN and OUT" in done.stderr
+    assert "Usage" in run_shell(weights, "--help").stdout
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    done = run_shell(weights, tmp_path / "a.png")
+    assert done.returncode == 1 and "test.py" in done.stderr
+
+
+def test_frames_of_two_videos_never_mix(tmp_path):
+    one, other = make_clip(tmp_path / "1.mp4", 4), make_clip(tmp_path / "2.mp4", 2)
+    arguments = ["--choice", "V2I", "--image_lowlight_folder", tmp_path / "f", "--video_path"]
+    assert make_video(*arguments, one).returncode == 0
+    done = make_video(*arguments, other)
+    assert done.returncode == 1 and "frames of 1.mp4" in done.stderr
+    assert "--image_lowlight_folder" in done.stderr
+    assert len(list((tmp_path / "f").glob("*.png"))) == 4
+    assert make_video(*arguments, one).returncode == 0
+
+
 def test_to_frames_and_back(tmp_path):
     """Twelve frames, so that natural order matters; timing, tags and colours come back."""
     tags = {"color_range": 1, "colorspace": 1, "color_primaries": 1, "color_trc": 1}
@@ -70,7 +98,7 @@ def test_to_frames_and_back(tmp_path):
         "--choice", "V2I", "--video_path", source, "--image_lowlight_folder", frames / "%d.png"
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(frames)) == sorted(f"{n}.png" for n in range(12))
+    assert {path.name for path in frames.glob("*.png")} == {f"{n}.png" for n in range(12)}
     done = make_video(
         "--choice", "I2V", "--video_path", source, "--image_folder", frames, "--save_path", target,
         "--crf", 1,
@@ -85,13 +113,14 @@ def test_to_frames_and_back(tmp_path):
 
 
 def test_frames_are_lossless_and_old_ones_go(tmp_path):
-    source = make_clip(tmp_path / "a.mkv", 4, codec="ffv1", pix_fmt="bgr0")
+    source = make_clip(tmp_path / "a.mkv", 5, codec="ffv1", pix_fmt="bgr0")
     folder = tmp_path / "frames"
-    folder.mkdir()
-    Image.new("RGB", (9, 9)).save(folder / "000004.png")  # of a longer video, earlier
-    done = make_video("--choice", "V2I", "--video_path", source, "--image_lowlight_folder", folder)
+    arguments = ["--choice", "V2I", "--video_path", source, "--image_lowlight_folder", folder]
+    assert make_video(*arguments).returncode == 0
+    make_clip(source, 4, codec="ffv1", pix_fmt="bgr0")  # the same video, cut shorter
+    done = make_video(*arguments)
     assert done.returncode == 0, done.stderr
-    assert sorted(os.listdir(folder)) == [f"{n:06d}.png" for n in range(4)]
+    assert {path.name for path in folder.glob("*.png")} == {f"{n:06d}.png" for n in range(4)}
     for number, frame in enumerate(decode_all(source)):
         assert np.array_equal(np.asarray(Image.open(folder / f"{number:06d}.png")), frame)
 

@@ -10,7 +10,7 @@ from clips import ROOT, save_weights
 from evaluation import metrics
 from sgz.enhancer import Enhancer
 from sgz.kernels import rgb
-from sgz.video.smoothing import HELD, FactorSmoother
+from sgz.video.smoothing import HELD, Smoother
 
 RATE = 24
 
@@ -55,13 +55,23 @@ def shrink(frame, scale=12):
 
 def smoothed(network, smalls, times, seconds):
     """Each frame's map; frames come out in the order they went in."""
-    smoother = FactorSmoother(network, seconds)
+    smoother = Smoother(found_by(network), seconds)
     out = []
     for number, (small, time) in enumerate(zip(smalls, times, strict=True)):
         out += smoother.add(number, small, time)
     out += smoother.finish()
-    assert [number for number, _ in out] == list(range(len(smalls)))
-    return [factor for _, factor in out]
+    assert [number for number, *_ in out] == list(range(len(smalls)))
+    return [factor for _, (factor,), _ in out]
+
+
+def found_by(network):
+    """A smoother's `find`, of a network."""
+
+    def find(small):
+        factor = network(small)
+        return float(factor.mean()), (factor,)
+
+    return find
 
 
 def maps(enhancer, frames, seconds):
@@ -152,7 +162,7 @@ def test_jitter_and_a_slow_pan_are_no_cut(enhancer):
     """A cut would let all frames go that wait, many at a time."""
     data = pytest.importorskip("skimage.data")
     rng = np.random.default_rng(0)
-    smoother = FactorSmoother(enhancer.factor_of_small, 10.0)
+    smoother = Smoother(found_by(enhancer.factor_of_small), 10.0)
     for number in range(30):
         photograph = data.coffee()[40:280, 40 + 3 * number : 400 + 3 * number]
         frame = expose(photograph, (1 + 0.15 * rng.standard_normal()) / 12, rng)
@@ -161,7 +171,7 @@ def test_jitter_and_a_slow_pan_are_no_cut(enhancer):
 
 
 def test_no_more_frames_wait_at_a_high_rate():
-    smoother = FactorSmoother(follow, 0.5)
+    smoother = Smoother(found_by(follow), 0.5)
     for number, small in enumerate(lit([0.3] * 100)):
         list(smoother.add(number, small, number / 1000))
         assert len(smoother.waiting) <= HELD

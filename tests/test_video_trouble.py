@@ -16,6 +16,7 @@ from clips import ROOT, decode_all, make_clip, make_video, save_weights
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
 from sgz.video.formats import Encoding
+from sgz.video.reader import Reader
 from sgz.video.stream import enhance_video
 
 
@@ -139,6 +140,34 @@ def test_a_size_that_changes(enhancer, tmp_path):
     assert enhance_video(enhancer, both, tmp_path / "out.mp4", note=notes.append) == 20
     assert {frame.shape for frame in decode_all(tmp_path / "out.mp4")} == {(64, 96, 3)}
     assert len(notes) == 1 and "96x64 to 128x96" in notes[0]
+
+
+def test_a_clock_that_starts_again_is_continued(enhancer, tmp_path):
+    """Two .ts files put together: as long as both, and sound stays with the picture."""
+    one = make_clip(tmp_path / "1.ts", 25, sound=True)
+    both = tmp_path / "both.ts"
+    both.write_bytes(one.read_bytes() * 2)
+    notes = []
+    assert enhance_video(enhancer, both, tmp_path / "out.mp4", note=notes.append) == 50
+    assert len(notes) == 1 and "starts again" in notes[0]
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        video, sound = container.streams.video[0], container.streams.audio[0]
+        lengths = [float(stream.duration * stream.time_base) for stream in (video, sound)]
+    assert 1.95 < lengths[0] < 2.15 and abs(lengths[0] - lengths[1]) < 0.15
+
+
+def test_frames_that_would_fill_the_memory(tmp_path):
+    source = make_clip(tmp_path / "a.mp4", 3)
+    with pytest.raises(UserError, match="over the limit") as caught:
+        Reader(source, max_pixels=96 * 64 - 1)
+    assert caught.value.argument == "max_pixels"
+    one, other = make_clip(tmp_path / "1.h264", 5), make_clip(tmp_path / "2.h264", 5, (128, 96))
+    (tmp_path / "both.h264").write_bytes(one.read_bytes() + other.read_bytes())
+    with (
+        Reader(tmp_path / "both.h264", max_pixels=96 * 64) as reader,
+        pytest.raises(UserError, match="over the limit"),
+    ):
+        list(reader.read("yuv420p"))
 
 
 def test_outputs_that_cannot_be(weights, tmp_path):

@@ -1,4 +1,4 @@
-"""Factor maps smoothed over time: the map, never the picture, so nothing can ghost."""
+"""What frames are given, smoothed over time: the map, never the picture, so nothing can ghost."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,87 +12,131 @@ ALIKE = 0.015  # difference of two maps' means that hardly shows, two levels of 
 JITTERS = 4  # differences of so many times the usual one between neighbours are jitter still
 LIGHT = 0.02  # change of a picture's light as a whole from which on the last map will not do
 STRIDE = 3  # frames from one map to the next while the light stays as it is
+SPAN = 5  # maps of one light that a map's level is the mean of
+SAME = 0.003  # difference of such levels that does not show
 HELD = 16  # frames held back at most, whatever the frame rate: at 1080p 3 MB each
 
 
-class FactorSmoother:
-    """Each frame's factor map as the mean of its scene's maps around it.
+class Smoother:
+    """What each frame is given, as the mean of what its scene's frames around it are.
 
     Frames are held back until those after them are known. So the mean is centred and does not lag
-    behind, and it reaches across no scene cut. A map weighs by Hann's window in time and, as in a
-    bilateral filter, by a Gaussian of how much its mean differs from the frame's own: jitter is
-    averaged, a step of the light is kept. As the mean reaches over many frames, the network need
-    not see each of them: a third will do while the light does not change.
+    behind, and it reaches across no scene cut. A frame's own weighs by Hann's window in time and by
+    how much its level differs: jitter is averaged, a step of the light is kept (weigh). As the mean
+    reaches over many frames, the network need not see each of them: a third will do while the light
+    does not change.
     Since a map is applied by x + A (x^2 - x), any mean of maps in [-1, 1] is a map.
 
     Args:
-        network: the map [3, h, w] in [-1, 1] of a picture [h, w, 3] in [0, 1].
-        seconds: how far the mean reaches each way; 0 gives each frame the network's map of itself.
+        find: (level, values) of a picture [h, w, 3] in [0, 1] as the network sees it: arrays of
+            one shape each, and a number that tells jitter from another light, the map's mean.
+        seconds: how far the mean reaches each way; 0 gives each frame its own values.
+        weigh: weigh_by_own or weigh_by_light.
+        live: no frame is held back: the mean reaches back only.
     """
 
-    def __init__(self, network: Callable[[np.ndarray], np.ndarray], seconds: float):
-        self.network, self.seconds = network, seconds
+    def __init__(
+        self,
+        find: Callable[[np.ndarray], tuple[float, tuple[np.ndarray, ...]]],
+        seconds: float,
+        weigh: Callable | None = None,
+        live: bool = False,
+    ):
+        self.find, self.seconds, self.live = find, seconds, live
+        self.weigh = weigh or weigh_by_own
         self.waiting: deque = deque()  # (item, time) of frames held back, all of one scene
-        self.maps: deque = deque()  # (time, mean, map) in that scene, as far back as is needed
+        self.found: deque = deque()  # (time, level, values), as far back as is needed
         self.cells = np.zeros(0)  # of the last frame
-        self.light, self.age = 0.0, 0  # of the last map: its picture's light, frames since
+        self.light, self.age = 0.0, 0  # of the last values: their picture's light, frames since
+        self.scene = 0  # scenes before this one
 
     def add(self, item: object, small: np.ndarray, time: float) -> Iterator[tuple]:
-        """Take the next frame; yields (item, map) of each one that need wait no longer.
+        """Take the next frame; yields (item, values, number of its scene) of each one that need
+        wait no longer.
 
         Args:
             item: whatever stands for the frame.
             small: [h, w, 3] in [0, 1], the frame as the network sees it.
             time: of the frame, in seconds; more than that of the frame before.
         """
-        if not self.seconds:
-            yield item, self.network(small)
-            return
         cells = cv2.resize(small, (GRID, GRID), interpolation=cv2.INTER_AREA)
-        if self.maps and is_cut(self.cells, cells):
+        if self.cells.size and is_cut(self.cells, cells):
             yield from self.finish()
         self.cells = cells
-        if self.needs_map(time):
-            factor = self.network(small)
-            self.maps.append((time, float(factor.mean()), factor))
+        if not self.seconds:
+            yield item, self.find(small)[1], self.scene
+            return
+        if self._needs_values(time):
+            self.found.append((time, *self.find(small)))
             self.light, self.age = float(cells.mean()), 0
         self.age += 1
         self.waiting.append((item, time))
-        while time - self.waiting[0][1] >= self.seconds:
-            yield self.release(self.seconds)
+        if self.live:
+            yield self._release(self.seconds)
+        while self.waiting and time - self.waiting[0][1] >= self.seconds:
+            yield self._release(self.seconds)
         if len(self.waiting) > HELD:
-            yield self.release(time - self.waiting[0][1])
+            yield self._release(time - self.waiting[0][1])
 
     def finish(self) -> Iterator[tuple]:
-        """The scene is over: yields (item, map) of the frames that still wait."""
+        """The scene is over: yields what add does, of the frames that still wait."""
         while self.waiting:
-            yield self.release(self.seconds)
-        self.maps.clear()
+            yield self._release(self.seconds)
+        self.found.clear()
+        self.scene += 1
 
-    def needs_map(self, time: float) -> bool:
-        """Whether the network must see the last frame added: the last map is old, or the light
+    def _needs_values(self, time: float) -> bool:
+        """Whether the network must see the last frame added: the last values are old, or the light
         is another."""
-        if not self.maps or self.age >= STRIDE or time - self.maps[-1][0] > self.seconds / STRIDE:
+        if not self.found or self.age >= STRIDE or time - self.found[-1][0] > self.seconds / STRIDE:
             return True
         return abs(float(self.cells.mean()) - self.light) > LIGHT * self.light
 
-    def release(self, reach: float) -> tuple:
-        """The frame that has waited longest and its map, the mean over `reach` seconds each way."""
+    def _release(self, reach: float) -> tuple:
+        """The frame that has waited longest and the mean over `reach` seconds each way."""
         item, time = self.waiting.popleft()
-        while self.maps[0][0] <= time - self.seconds:
-            self.maps.popleft()
-        near = [entry for entry in self.maps if abs(entry[0] - time) < reach]
+        while self.found[0][0] <= time - self.seconds:
+            self.found.popleft()
+        near = [entry for entry in self.found if abs(entry[0] - time) < reach]
         if len(near) == 1:
-            return item, near[0][2]
-        times, means, maps = zip(*near, strict=True)
-        usual = np.median(np.abs(np.diff(means)))
-        own = means[np.searchsorted(times, time, side="right") - 1]  # the light is as it was then
-        unlike = (np.array(means) - own) / (JITTERS * usual + ALIKE)
+            return item, near[0][2], self.scene
+        times, levels, values = zip(*near, strict=True)
+        own = int(np.searchsorted(times, time, side="right")) - 1  # the light is as it was then
         weights = 1 + np.cos(np.pi * (np.array(times) - time) / reach)
-        weights *= np.exp(-(unlike**2) / 2)
+        weights *= self.weigh(np.array(levels), own)
         weights *= np.gradient(times)  # each stands for the time up to its neighbours
         weights = (weights / weights.sum()).astype(np.float32)
-        return item, sum(w * factor for w, factor in zip(weights, maps, strict=True))
+        means = tuple(
+            sum(w * one for w, one in zip(weights, ones, strict=True))
+            for ones in zip(*values, strict=True)
+        )
+        return item, means, self.scene
+
+
+def weigh_by_own(levels: np.ndarray, own: int) -> np.ndarray:
+    """As in a bilateral filter: a Gaussian of how much each level differs from one of them."""
+    usual = np.median(np.abs(np.diff(levels)))
+    return np.exp(-(((levels - levels[own]) / (JITTERS * usual + ALIKE)) ** 2) / 2)
+
+
+def weigh_by_light(levels: np.ndarray, own: int) -> np.ndarray:
+    """The same by levels from which jitter is gone, and so by far smaller differences.
+
+    Each level becomes the mean of that run of SPAN neighbours with it in which levels differ least
+    (Kuwahara's filter): of a step of the light, its own side. So both sides do not mix, and the
+    output does not overshoot before and after the step.
+    """
+    if len(levels) < 2:
+        return np.ones(1)
+    span = min(SPAN, len(levels) // 2)  # so short that one side of a step holds it
+    runs = np.lib.stride_tricks.sliding_window_view(levels, span)
+    spreads, means = runs.std(axis=1), runs.mean(axis=1)
+    calm = np.empty(len(levels))
+    for k in range(len(levels)):
+        first, last = max(k - span + 1, 0), min(k, len(runs) - 1)
+        calm[k] = means[first + int(np.argmin(spreads[first : last + 1]))]
+    usual = np.median(np.abs(np.diff(levels)))
+    return np.exp(-(((calm - calm[own]) / (usual + SAME)) ** 2) / 2)
 
 
 def is_cut(before: np.ndarray, now: np.ndarray) -> bool:

@@ -6,24 +6,20 @@ No frame goes to disk, and a fixed number of them is in memory, however long the
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import av
-import numpy as np
 
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
 from sgz.files import whole_file
-from sgz.kernels import rgb, yuv
-from sgz.machine import count_cores
 from sgz.threads import prefetch
 from sgz.video.formats import CODECS, Encoding, container_of, working_format
+from sgz.video.frames import enhance_frames
 from sgz.video.picture import Picture
 from sgz.video.reader import Reader
-from sgz.video.smoothing import FactorSmoother
 from sgz.video.writer import Writer
 
 PREFETCHED = 6  # frames and packets that a thread may be in advance of the next one
@@ -106,54 +102,3 @@ def conversions(picture: Picture, encoding: Encoding, writer: "Writer") -> Itera
     in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")
     if picture.aspect not in (None, 1) and not in_bitstream:
         yield f"the pixel aspect {picture.aspect} is lost in {writer.name}; .mp4 keeps it"
-
-
-def enhance_frames(
-    enhancer: Enhancer, items: Iterable, picture: Picture, smoothing: float
-) -> Iterator:
-    """Enhance the frames among `items` in place; the rest passes by."""
-    smoother = FactorSmoother(enhancer.factor_of_small, smoothing)
-    shares = yuv.shares_of_matrix(picture.matrix, picture.height)
-    bands = max(count_cores() // 2, 1)
-    scale = enhancer.scale_factor
-
-    def find_factors() -> Iterator[tuple]:
-        """(item, its factor map), None for what is to pass."""
-        for item in items:
-            if isinstance(item, av.VideoFrame) and enhancer.strength:
-                planes = planes_of(item, picture, shares)
-                cells = rgb.read_cells(planes.read, (planes.height, planes.width), scale)
-                time = float(item.pts * item.time_base)
-                yield from smoother.add(item, planes.to_rgb(cells), time)
-            else:
-                yield item, None
-        yield from smoother.finish()
-
-    with closing(items), ThreadPoolExecutor(bands) as pool:
-        for item, factor in find_factors():
-            if factor is not None:
-                item.make_writable()  # the decoder may go on to read it
-                planes = planes_of(item, picture, shares)
-                yuv.apply_factor(planes, factor, scale, enhancer.iterations, pool, bands)
-            yield item
-
-
-def planes_of(frame, picture: Picture, shares: tuple[float, float]) -> yuv.Planes:
-    """A view of a planar YUV frame of 8 to 16 bits."""
-    form = frame.format
-    bits = form.components[0].bits
-    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
-    arrays = tuple(
-        np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
-        for plane in frame.planes
-    )
-    return yuv.Planes(
-        arrays,
-        frame.width,
-        frame.height,
-        bits,
-        (16 // form.chroma_width(16), 16 // form.chroma_height(16)),
-        shares,
-        picture.colour_range == 2,
-        picture.interlaced,
-    )

@@ -1,0 +1,146 @@
+"""The frames of a video enhanced in place, in the paper's way or with the natural look."""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import av
+import numpy as np
+
+from sgz.enhancer import Enhancer
+from sgz.kernels import rgb, yuv, yuv_natural
+from sgz.kernels.yuv_natural import Memory, Recipe
+from sgz.look.guided_map import fit_guide
+from sgz.look.options import PAPER
+from sgz.look.treatment import black_of
+from sgz.machine import count_cores
+from sgz.video.noise import NoiseMeter
+from sgz.video.picture import Picture
+from sgz.video.smoothing import Smoother, weigh_by_light, weigh_by_own
+
+CHROMA = 0.8  # codes: least deviation of chroma's noise, which codecs leave as steps
+
+
+class PaperWay:
+    """The paper's curve: a frame's map, and the pass that applies it."""
+
+    weigh = staticmethod(weigh_by_own)
+
+    def __init__(self, enhancer: Enhancer):
+        self.enhancer = enhancer
+
+    def look_at(self, planes: yuv.Planes) -> None:
+        """Nothing but the map is found."""
+
+    def find(self, small: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
+        """Of a picture [h, w, 3] in [0, 1]: the map's mean, and the map."""
+        factor = self.enhancer.factor_of_small(small)
+        return float(factor.mean()), (factor,)
+
+    def apply(self, planes: yuv.Planes, values: tuple, scene: int, noise, *workers) -> None:
+        """Enhance a frame in place."""
+        enhancer = self.enhancer
+        yuv.apply_factor(planes, *values, enhancer.scale_factor, enhancer.iterations, *workers)
+
+
+class NaturalWay:
+    """A look's black point, exposure, guided map, and denoising over time."""
+
+    weigh = staticmethod(weigh_by_light)
+
+    def __init__(self, enhancer: Enhancer):
+        self.enhancer, self.look = enhancer, enhancer.look
+        self.meter = NoiseMeter()
+        self.memory: Memory | None = None
+        self.scene = -1  # of the frame in memory
+
+    def look_at(self, planes: yuv.Planes) -> tuple[float, float]:
+        """A frame's noise, luma's and chroma's, in its codes."""
+        if self.look.denoise == "off":
+            return 0.0, 0.0
+        if self.look.denoise == "auto":
+            noise = self.meter.measure(planes.arrays[0], planes.width, planes.height, planes.bits)
+            return noise, max(noise / 2, CHROMA)
+        noise = float(self.look.denoise) * (1 << (planes.bits - 8)) * planes.levels()[1] / 255
+        return noise, noise / 2
+
+    def find(self, small: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
+        """Of a picture [h, w, 3] in [0, 1]: its map's mean; black point, slope, offset."""
+        black, seen = black_of(np.ascontiguousarray(small.transpose(2, 0, 1)), self.look)
+        factor = self.enhancer.factor_of_small(np.ascontiguousarray(seen.transpose(1, 2, 0)))
+        if self.look.hue_preserving:
+            factor = factor[:1]
+        if self.look.map == "guided":
+            slope, offset = fit_guide(seen, factor)
+        else:
+            slope, offset = np.zeros_like(factor), factor
+        return float(factor.mean()), (black, slope, offset)
+
+    def apply(self, planes: yuv.Planes, values: tuple, scene: int, noise, *workers) -> None:
+        """Enhance a frame in place; frames come in order."""
+        if self.memory is None and any(noise):
+            self.memory = Memory.of(planes)
+        if self.memory is not None and scene != self.scene:
+            self.memory.fresh = True
+        self.scene = scene
+        enhancer, recipe = self.enhancer, Recipe(*values, noise)
+        yuv_natural.apply_recipe(
+            planes, recipe, enhancer.scale_factor, enhancer.iterations, self.memory, *workers
+        )
+
+
+def enhance_frames(
+    enhancer: Enhancer,
+    items: Iterable,
+    picture: Picture,
+    smoothing: float,
+    live: bool = False,
+) -> Iterator:
+    """Enhance the frames among `items` in place; the rest passes by."""
+    way = (PaperWay if enhancer.look == PAPER else NaturalWay)(enhancer)
+    smoother = Smoother(way.find, smoothing, way.weigh, live)
+    shares = yuv.shares_of_matrix(picture.matrix, picture.height)
+    bands = max(count_cores() // 2, 1)
+    scale = enhancer.scale_factor
+
+    def find_values() -> Iterator[tuple]:
+        """(item with its noise, its values, its scene), None for what is to pass."""
+        for item in items:
+            if isinstance(item, av.VideoFrame) and enhancer.strength and enhancer.iterations:
+                planes = planes_of(item, picture, shares)
+                cells = rgb.read_cells(planes.read, (planes.height, planes.width), scale)
+                time = float(item.pts * item.time_base)
+                noise = way.look_at(planes)
+                yield from smoother.add((item, noise), planes.to_rgb(cells), time)
+            else:
+                yield (item, None), None, 0
+        yield from smoother.finish()
+
+    with closing(items), ThreadPoolExecutor(bands) as pool:
+        for (item, noise), values, scene in find_values():
+            if values is not None:
+                item.make_writable()  # the decoder may go on to read it
+                planes = planes_of(item, picture, shares)
+                way.apply(planes, values, scene, noise, pool, bands)
+            yield item
+
+
+def planes_of(frame, picture: Picture, shares: tuple[float, float]) -> yuv.Planes:
+    """A view of a planar YUV frame of 8 to 16 bits."""
+    form = frame.format
+    bits = form.components[0].bits
+    kind = np.dtype(np.uint8 if bits == 8 else np.uint16)
+    arrays = tuple(
+        np.frombuffer(plane, kind).reshape(-1, plane.line_size // kind.itemsize)
+        for plane in frame.planes
+    )
+    return yuv.Planes(
+        arrays,
+        frame.width,
+        frame.height,
+        bits,
+        (16 // form.chroma_width(16), 16 // form.chroma_height(16)),
+        shares,
+        picture.colour_range == 2,
+        picture.interlaced,
+    )
