@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Callable, Iterator
 
-import cv2
 import numpy as np
 
 GRID = 16  # cells each way in which two pictures are compared: noise averages out in a cell
@@ -59,7 +58,7 @@ class Smoother:
             small: [h, w, 3] in [0, 1], the frame as the network sees it.
             time: of the frame, in seconds; more than that of the frame before.
         """
-        cells = cv2.resize(small, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        cells = cell_means(small)
         if self.cells.size and is_cut(self.cells, cells):
             yield from self.finish()
         self.cells = cells
@@ -146,3 +145,17 @@ def is_cut(before: np.ndarray, now: np.ndarray) -> bool:
     """
     change = now / (now.mean() + 1e-6) - before / (before.mean() + 1e-6)
     return float(np.abs(change).mean()) > CUT
+
+
+def cell_means(picture: np.ndarray) -> np.ndarray:
+    """[h, w, C] float32 -> [GRID, GRID, C]: the mean over each cell, border pixels by their share."""
+    rows, columns = (_shares(length) for length in picture.shape[:2])
+    return np.tensordot(rows, np.tensordot(picture, columns, (1, 1)), (1, 0)).swapaxes(1, 2)
+
+
+def _shares(length: int) -> np.ndarray:
+    """[GRID, length]: the share of each pixel of a side in the mean of each cell."""
+    edges = np.linspace(0, length, GRID + 1)
+    pixels = np.arange(length)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    return (overlap.clip(0) * (GRID / length)).astype(np.float32)
