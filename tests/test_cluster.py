@@ -83,7 +83,7 @@ def test_all_that_a_folder_may_hold(address, tmp_path):
     assert done.returncode == 1
     lines = sorted(done.stderr.splitlines())
     assert len(lines) == 2, done.stderr
-    assert lines[0].startswith(f"not enhanced: {source}/cut.png: damaged or truncated")
+    assert lines[0].startswith(f"not enhanced: {source}/cut.png: truncated")
     assert lines[1].startswith(f"not enhanced: {source}/same.gif: same.png is already the output")
     assert f"enhanced {len(written)} images in" in done.stdout
     assert "enhanced 1 videos of 8 frames" in done.stdout
