@@ -1,7 +1,7 @@
-"""Measure flicker with and without smoothing: the README's table, and docs/video_luma.png.
+"""Measure flicker with and without smoothing: docs/video.md's table, and docs/video_luma.png.
 
 python benchmarks/flicker.py
-python benchmarks/flicker.py ../shared/data/video/dim_room.mp4
+python benchmarks/flicker.py dark.mp4
 """
 
 import sys
