@@ -31,6 +31,7 @@ from option import add_checkpoint_option
 from sgz.command import SIZE, new_parser, run_script
 from sgz.errors import UserError
 from sgz.machine import describe_machine
+from sgz.method import SCALE_FACTOR
 
 SIZES = {"600x400": (400, 600), "1920x1080": (1080, 1920), "3840x2160": (2160, 3840)}
 PATHS = ("reference", "enhancer", "clahe")
@@ -240,7 +241,7 @@ def benchmark_parser() -> argparse.ArgumentParser:
     """Options of benchmark.py."""
     parser = new_parser("Measure speed, memory and exactness on this machine.")
     add_checkpoint_option(parser)
-    parser.add_argument("--scale_factor", type=SIZE, default=12, help="as in test.py")
+    parser.add_argument("--scale_factor", type=SIZE, default=SCALE_FACTOR, help="as in test.py")
     parser.add_argument("--rounds", type=SIZE, default=15, help="measured calls a path")
     parser.add_argument(
         "--charts",

@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
 
 from sgz.command import new_parser
+from sgz.method import SCALE_FACTOR
 
-SCALE_FACTOR = 12
 # The photographs of the figure, of data/dicm: indoors, backlit, night, dusk, windows, bright.
 PHOTOS = ("03", "10", "13", "28", "32", "57")
 CELL = (216, 144)  # width and height of each in the figure
