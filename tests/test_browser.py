@@ -16,7 +16,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from browsing import FLAGS, WEBGPU, launched
+from browsing import FLAGS, WEBGPU
 from pictures import bomb, png, saved, scene, turned
 from PIL import Image, ImageCms
 
@@ -69,9 +69,9 @@ def host(folder):
 
 
 @pytest.fixture(scope="module")
-def browser():
-    with launched() as browser:
-        yield browser
+def browser(chromium):
+    """The session's one: playwright has a single loop in a process."""
+    return chromium
 
 
 @pytest.fixture(scope="module")

@@ -203,7 +203,7 @@ def test_damaged_files_are_named_and_left_out_everywhere(folders):
     path.write_bytes(path.read_bytes()[:400])
     process = evaluate("--compare", f"good={folders}/good", f"bad={folders}/bad",
                        "--reference_dir", folders / "high", "--format", "json")  # fmt: skip
-    fails(process, "bad/b.png: damaged or truncated")
+    fails(process, "bad/b.png: truncated; replace or remove it")
     document = json.loads(process.stdout)
     assert set(document["images"]["good"]) == {"a", "deep/c"}
     assert len(document["excluded"]) == 1

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browsing import launched
 from pictures import png, scene
 
 from sgz.enhancer import Enhancer
@@ -116,34 +115,33 @@ def site(packed, tmp_path_factory):
     return project / "dist", dark
 
 
-def test_a_vite_project_enhances_a_picture_and_a_video_frame(site):
+def test_a_vite_project_enhances_a_picture_and_a_video_frame(site, chromium):
     dist, dark = site
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=dist))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    with launched() as browser:
-        page = browser.new_page()
-        page.goto(f"http://127.0.0.1:{server.server_port}/")
-        page.wait_for_function("document.title === 'ready'")
+    page = chromium.new_page()
+    page.goto(f"http://127.0.0.1:{server.server_port}/")
+    page.wait_for_function("document.title === 'ready'")
 
-        def image(script: str) -> np.ndarray:
-            values = np.array(page.evaluate(script), np.uint8)
-            return values.reshape(*dark.shape[:2], 4)[..., :3].astype(int)
+    def image(script: str) -> np.ndarray:
+        values = np.array(page.evaluate(script), np.uint8)
+        return values.reshape(*dark.shape[:2], 4)[..., :3].astype(int)
 
-        for look in ("natural", "paper"):
-            expected = Enhancer(WEIGHT, threads=1, look=look, denoise="off")(dark)
-            for backend in ("auto", "javascript"):
-                found = image(f"brighten({{look: '{look}', backend: '{backend}'}})")
-                assert np.abs(found - expected).max() <= 2
-        assert np.abs(image("brighten({strength: 0})") - dark).max() == 0
-        natural = Enhancer(WEIGHT, threads=1, look="natural", denoise="off")(dark)
-        frame = image("brightenFrame()")
-        assert np.abs(frame - natural).max() <= 8  # a frame's colours go through the browser's own
-        for options, sentence in (
-            ("{look: 'vivid'}", 'look is "natural" or "paper", not "vivid".'),
-            ("{strength: -1}", "strength is a number from 0 to 4, not -1."),
-            ("{iterations: 2.5}", "iterations is a whole number from 0 to 64, not 2.5."),
-            ("{backend: 'cuda'}", 'backend is auto, webgpu, webgl, javascript, not "cuda".'),
-        ):
-            assert page.evaluate(f"refuse({options})") == sentence
+    for look in ("natural", "paper"):
+        expected = Enhancer(WEIGHT, threads=1, look=look, denoise="off")(dark)
+        for backend in ("auto", "javascript"):
+            found = image(f"brighten({{look: '{look}', backend: '{backend}'}})")
+            assert np.abs(found - expected).max() <= 2
+    assert np.abs(image("brighten({strength: 0})") - dark).max() == 0
+    natural = Enhancer(WEIGHT, threads=1, look="natural", denoise="off")(dark)
+    frame = image("brightenFrame()")
+    assert np.abs(frame - natural).max() <= 8  # a frame's colours go through the browser's own
+    for options, sentence in (
+        ("{look: 'vivid'}", 'look is "natural" or "paper", not "vivid".'),
+        ("{strength: -1}", "strength is a number from 0 to 4, not -1."),
+        ("{iterations: 2.5}", "iterations is a whole number from 0 to 64, not 2.5."),
+        ("{backend: 'cuda'}", 'backend is auto, webgpu, webgl, javascript, not "cuda".'),
+    ):
+        assert page.evaluate(f"refuse({options})") == sentence
     server.shutdown()
     server.server_close()

@@ -44,8 +44,10 @@ class StopSignals:
         signal.set_wakeup_fd(self.before)
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
-        self.told.close()
+        # Closing alone would not end it: processes that read images hold the other end as well.
+        self.heard.shutdown(socket.SHUT_RDWR)
         self.thread.join()
+        self.told.close()
         self.heard.close()
 
     def _listen(self) -> None:

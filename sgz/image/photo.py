@@ -119,6 +119,8 @@ def memory_for(path: Path) -> int:
 
     What cannot be told from there counts as its file alone: it will be refused.
     """
+    if not path.is_file():  # opening a pipe would wait for its writer
+        return 0
     try:
         with path.open("rb") as file:
             head = file.read(opening.HEAD)
@@ -128,9 +130,8 @@ def memory_for(path: Path) -> int:
             width, height = image.size
             return size + width * height * (DEEP_BYTES if deep else BYTES)
     except Exception:  # Pillow raises nearly anything
-        return 0 if not path.is_file() else path.stat().st_size * (
-            RAW_BYTES if path.suffix.lower() in raw.SUFFIXES else 1
-        )  # fmt: skip
+        share = RAW_BYTES if path.suffix.lower() in raw.SUFFIXES else 1
+        return path.stat().st_size * share
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
