@@ -10,16 +10,16 @@ from train_runs import ROOT
 from sgz.model import EnhanceNet
 from training.network import TrainedNet
 
-# A block above 32 MB, the most that glibc may come to keep by itself; the first step warms up.
 FAULTS = """
 import resource, torch
 from training.memory import keep_freed_memory
-{}
+from training.network import TrainedNet
+keep_freed_memory()
 torch.set_num_threads(1)
+net, image = TrainedNet(), torch.rand(2, 3, 256, 256)
 for step in range(8):
-    if step == 1:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    torch.ones(16 << 20)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    net(image)[0].sum().backward()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
@@ -40,9 +40,7 @@ def test_the_trained_network_is_the_network(kind):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
 def test_freed_memory_stays_with_the_process():
-    def count(call):
-        command = [sys.executable, "-c", FAULTS.format(call)]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-        return int(run.stdout)
-
-    assert count("keep_freed_memory()") < count("") / 10
+    """A step's activations have some 60,000 pages; how many glibc gives back by itself varies."""
+    command = [sys.executable, "-c", FAULTS]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 600
