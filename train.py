@@ -36,7 +36,14 @@ def main() -> int:
     signal.signal(signal.SIGINT, leave)
     first = int(os.environ.get("RANK", 0)) == 0  # of the processes that a launcher started
     with lock_folder(options.snapshots_folder) if first else nullcontext():
-        return train(options)
+        code = train(options)
+    if "RANK" in os.environ:
+        # Threads of torch.distributed outlive its process group, and now and then end the
+        # interpreter on its way out ("terminate called"): all is written, so go without it.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def train(options: Namespace) -> int:

@@ -4,6 +4,7 @@ import io
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from demo.server.camera import Camera
 from demo.server.gallery import Gallery, unused_name
 from demo.server.sessions import Sessions, safe_name
 from demo.server.settings import Settings
+from demo.tabs.parts import answering
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
 
@@ -32,6 +34,21 @@ def test_old_folders_are_swept(tmp_path):
     assert left.closed and not left.kept.exists() and not left.served.exists()
     assert busy.kept.exists() and here.kept.exists()
     assert new.exists() and not old.exists()
+
+
+def test_page_closed_meanwhile_leaves_nothing(tmp_path, capfd):
+    """A slow answer finds its folders gone; no trace of it, in the log or on the disk."""
+    shelf = Sessions(tmp_path)
+
+    def answer(session, _event):
+        shelf.close(session)
+        session.show("after", "after.png", b"picture")
+        raise FileNotFoundError("the photograph that it was at")
+
+    said = answering(shelf, lambda text: {"note": text})(answer)
+    visit = SimpleNamespace(session_hash="here")
+    assert said(None, visit) == {"note": ""}
+    assert capfd.readouterr().err == "" and not list(shelf.served.iterdir())
 
 
 def test_uploads_are_given_to_who_knows_their_name(tmp_path):

@@ -111,13 +111,20 @@ def answering(sessions: Sessions, say: Callable[[str], dict]) -> Callable:
 
         @functools.wraps(function)
         def answer(event: gr.EventData, request: gr.Request):
+            session = None
             try:
-                return function(sessions.open(request.session_hash), event)
+                session = sessions.open(request.session_hash)
+                return function(session, event)
             except UserError as error:
                 return say(f"{error}.")
             except Exception as error:
+                if session and session.closed:  # the page was closed, and its files went with it
+                    return say("")
                 traceback.print_exception(error)
                 return say("Something went wrong on the server.")
+            finally:
+                if session and session.closed:
+                    sessions.close(session)  # also what was written since
 
         # What gradio is to give it is read from its signature, not the wrapped one's.
         del answer.__wrapped__
