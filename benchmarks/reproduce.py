@@ -25,6 +25,9 @@ PAIRS = (
     113, 125, 139, 154, 176, 195, 2, 21, 210, 228, 241, 254, 330, 42, 474, 486, 499, 515, 532, 545,
     558, 56, 570, 586, 600, 614, 628, 644, 659, 675, 687, 699, 70, 714, 726, 738, 757, 771, 86, 99,
 )  # fmt: skip
+LIGHTS = (1, 4, 8)  # what of the dusk's light is left: 1 in so many
+SEG_SCALES = (1, 1.5, 2)
+NOISY = ["--look", "natural", "--denoise", "off"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,17 @@ def methods(data: Path) -> Iterator[tuple[str, list[object]]]:
     yield "ours_natural", ["--look", "natural"]
 
 
+def enhance(source: Path, target: Path, options: list[object]) -> None:
+    """A folder by test.py, as PNGs."""
+    run("test.py", "--input_dir", source, "--test_dir", target, "--format", "png", *options)
+
+
 def compare(data: Path, source: Path, work: Path, *arguments: object) -> None:
     """Enhance a folder by every method and print evaluate.py's table of them."""
     results = []
     for name, options in methods(data):
         target = work / name
-        run("test.py", "--input_dir", source, "--test_dir", target, "--format", "png", *options)
+        enhance(source, target, options)
         results.append(f"{name}={target}")
     run(
         *("evaluate.py", "--format", "markdown", "--compare", *results),
@@ -89,17 +97,65 @@ def make_dicm(data: Path, work: Path) -> None:
 
 def make_daylight(data: Path, work: Path) -> None:
     """How far photographs that are bright already are from themselves afterwards."""
-    from PIL import Image
     from skimage import data as photographs
 
     source = work / "bright"
-    source.mkdir(parents=True, exist_ok=True)
     for name in DAYLIGHT:
         photo = getattr(photographs, name)()
-        Image.fromarray(photo[0] if isinstance(photo, tuple) else photo).save(
-            source / f"{name}.png"
-        )
+        save(photo[0] if isinstance(photo, tuple) else photo, source / f"{name}.png")
     compare(data, source, work, "--reference_dir", source, "--metrics", "psnr", "newly_clipped")
+
+
+def make_segmentation(data: Path, work: Path) -> None:
+    """What a network that was trained by day makes of dusk, as it is and in 1/4 and 1/8 light."""
+    import numpy as np
+
+    from evaluation.camera import darken
+
+    options = [
+        *("--task", "segmentation", "--seg_model", data / "published/espnetv2_cityscapes.pt"),
+        *("--classes", ROOT / "docs/cityscapes_to_camvid.json", "--ignore_index", "11"),
+        *("--label_dir", data / "camvid_dusk/labels", "--num_workers", "1"),
+    ]
+    frames = sorted((data / "camvid_dusk/images").iterdir())
+    for cut in LIGHTS:
+        folder, rng = work / f"1_{cut}", np.random.default_rng(0)
+        results = {name: folder / name for name in ("input", "gamma", "ours_natural_denoise_off")}
+        for path in frames:
+            frame = load(path)
+            dark = frame if cut == 1 else darken(frame, cut, rng)
+            save(dark, results["input"] / path.name)
+            save(np.round(255 * (dark / 255) ** (1 / 2.2)), results["gamma"] / path.name)
+        looks = {**dict(methods(data)), "ours_natural_denoise_off": NOISY}
+        for name, arguments in looks.items():
+            if not name.startswith("zero_dce"):
+                results[name] = folder / name
+                enhance(results["input"], results[name], arguments)
+        source = results.pop("input")
+        compared = [f"{name}={target}" for name, target in results.items()]
+        for scale in SEG_SCALES:
+            print(f"\n1/{cut} of the light, frames enlarged by {scale}", flush=True)
+            run(
+                *("evaluate.py", "--format", "markdown", "--seg_scale", scale, *options),
+                *("--input_dir", source, "--compare", *compared),
+            )
+
+
+def load(path: Path):
+    """An image as uint8 RGB [H, W, 3]."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def save(pixels, path: Path) -> None:
+    """Write RGB [H, W, 3] of whole levels 0 to 255."""
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels.astype("uint8")).save(path, compress_level=1)
 
 
 def script(name: str, *arguments: str) -> Callable[[Path, Path], None]:
@@ -115,6 +171,10 @@ TABLES = {
     "pairs": Table(("LOL/our485/low", "LOL/our485/high"), make_pairs),
     "dicm": Table(("test_data/DICM/01.jpg",), make_dicm),
     "daylight": Table((), make_daylight),
+    "segmentation": Table(
+        ("camvid_dusk/images", "camvid_dusk/labels", "published/espnetv2_cityscapes.pt"),
+        make_segmentation,
+    ),
     "speed": Table((), script("images")),
     "training": Table((), script("training")),
     "video": Table((), script("video")),
