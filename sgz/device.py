@@ -148,8 +148,9 @@ def denoise_on_device(values: Tensor, shrinkage: Shrinkage) -> Tensor:
     blocks = planes.unfold(1, SIDE, step).unfold(2, SIDE, step)  # [C, R, S, 16, 16]
     coefficients = basis @ blocks @ basis.T
     kept = 1 - (limits * scale)[:, None, None] / coefficients.square().clamp(min=1e-20)
+    floors = torch.tensor(shrinkage.floors, **kind)[:, None, None, None, None]
     window = torch.tensor(np.multiply.outer(shrinkage.window, shrinkage.window), **kind)
-    blocks = basis.T @ (coefficients * kept.clamp(min=0)) @ basis * window
+    blocks = basis.T @ (coefficients * kept.maximum(floors)) @ basis * window
     parts = blocks.permute(0, 3, 4, 1, 2).reshape(channels, SIDE * SIDE, -1)
     size = planes.shape[1:]
     covered = [(side - SIDE) // step * step + SIDE for side in size]

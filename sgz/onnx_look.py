@@ -87,6 +87,15 @@ def add_subtraction(graph: Graph, values: str, black: str) -> str:
 # --- exposure
 
 
+def add_spared_highlights(graph: Graph, small: str, factor: str) -> str:
+    """spare_highlights of [1, 3, h, w] and its map [1, 1, h, w]."""
+    lightest = graph.add("ReduceMax", small, axes=[1], keepdims=1)
+    power = lightest
+    for _ in range(exposure.SPARED - 1):
+        power = graph.add("Mul", power, lightest)
+    return graph.add("Mul", factor, graph.add("Sub", graph.constant(1.0), power))
+
+
 def add_exposure(
     graph: Graph, small: str, factor: str, shape: tuple[int, int], iterations: int
 ) -> str:

@@ -70,6 +70,7 @@ def _add_natural(graph: Graph, net: "nn.Module", shape: tuple[int, int], strengt
     seen = onnx_look.add_subtraction(graph, small, black)
     factor = add_network(graph, net, seen, "small_factor")
     factor = graph.add("ReduceMean", factor, axes=[1], keepdims=1)
+    factor = onnx_look.add_spared_highlights(graph, seen, factor)
     found = onnx_look.add_exposure(graph, seen, factor, shape, net.iterations)
     factor = _add_scaled(graph, factor, found)
     if strength != 1:

@@ -11,7 +11,7 @@ from pictures import png, write_all
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from evaluation.metrics import psnr
+from evaluation.metrics import newly_clipped, psnr
 from sgz import Enhancer, cli
 from sgz.device import DevicePath
 from sgz.image.photo import read_photo
@@ -77,6 +77,16 @@ def test_no_veil():
     assert Enhancer(WEIGHTS, device="cpu")(image)[:30, :200].mean() > 30
 
 
+def test_a_sky_over_dark_ground_keeps_its_shades():
+    sky, ground = 190 + 50 * COLUMNS / SIZE[1], 12 + 4 * np.sin(ROWS / 20) * np.sin(COLUMNS / 20)
+    image = levels(np.where(ROWS < 130, sky, ground)[..., None] * np.array([0.8, 0.9, 1.0]))
+    after = natural()(image)
+    assert after[180:].mean() > 1.8 * image[180:].mean()
+    assert newly_clipped(after, image) == 0
+    assert newly_clipped(natural(exposure=False)(image), image) > 0.05
+    assert (np.diff(after[20:80, ::32].mean((0, 2))) > 0).all()
+
+
 def test_hue_stays():
     image = levels(smooth_scene())
     result = natural(black_point=False)(image).astype(np.float64)
@@ -109,6 +119,14 @@ def test_noise_that_is_not_amplified_stays():
     bright = levels(150 + 60 * np.sin(ROWS / 40) + np.random.default_rng(0).normal(0, 3, SIZE))
     assert natural().treatment(bright).sigma == 0
     np.testing.assert_array_equal(natural()(bright), bright)
+
+
+def test_noise_that_nobody_will_see_stays():
+    noise = np.random.default_rng(0).normal(0, 1, (*SIZE, 3))
+    dim, rough = (levels(40 + 10 * np.sin(ROWS / 40)[..., None] + n * noise) for n in (0.6, 2))
+    assert natural()(dim).mean() > 1.8 * dim.mean()
+    assert natural().treatment(dim).sigma == 0
+    assert natural().treatment(rough).sigma * 255 > 1
 
 
 def test_noise_as_told():

@@ -7,7 +7,9 @@
 // changed does not run the network again, and draws into a canvas.
 
 import { EnhanceError, Network } from "./network.js";
-import { findBlack, fitGuide, fitStrength, meanFactor, subtract } from "./look.js";
+import {
+  findBlack, fitGuide, fitStrength, meanFactor, spareHighlights, subtract,
+} from "./look.js";
 import { PlainPainter } from "./plain.js";
 import { GlPainter } from "./webgl.js";
 import { GpuPainter } from "./webgpu.js";
@@ -107,7 +109,7 @@ export class Enhancer {
   async #natural(small) {
     const black = findBlack(small);
     const seen = subtract(small, black);
-    const factor = meanFactor(await this.network.factor(seen));
+    const factor = spareHighlights(seen, meanFactor(await this.network.factor(seen)));
     const exposure = fitStrength(seen, factor);
     return { black, seen, factor: scaled(factor, exposure), exposure };
   }

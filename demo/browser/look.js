@@ -91,11 +91,23 @@ export function meanFactor({ values, width, height }) {
 const EXPOSURE = {
   levels: [0.45, 0.55], highlight: 0.8, brightest: 0.01, agreement: 0.8,
   shadow: 0.35, darkest: 0.3, lift: 0.9, night: 1.25, most: 2.5, side: 40,
+  spared: 3,
 };
 const STRENGTHS = [
   0,
   ...Array.from({ length: 13 }, (_, i) => 0.1 * (EXPOSURE.most / 0.1) ** (i / 12)),
 ];
+
+// A map [h, w] with less for what is bright already: A (1 - x^3), x the largest channel.
+export function spareHighlights(seen, { values, width, height }) {
+  const area = width * height;
+  const v = seen.values;
+  const spared = values.map((value, i) => {
+    const lightest = Math.max(v[i], v[area + i], v[2 * area + i]);
+    return value * (1 - lightest ** EXPOSURE.spared);
+  });
+  return { values: spared, width, height };
+}
 
 // The strength, 0 to most, at which a map [h, w] brings what the network saw to its level.
 export function fitStrength(seen, factor, iterations = 8) {

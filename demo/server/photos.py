@@ -13,7 +13,7 @@ from demo.server.settings import Settings
 from sgz.errors import UserError
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo, output_name, read_photo
-from sgz.look.exposure import fit_strength
+from sgz.look.exposure import fit_strength, spare_highlights
 from sgz.look.noise import estimate_sigma
 from sgz.look.options import NATURAL
 from sgz.look.treatment import black_of
@@ -110,6 +110,7 @@ def measure(enhancer, pixels: np.ndarray) -> str:
     plain = copy(enhancer)
     plain.look, plain.strength = replace(NATURAL, exposure=False), 1.0
     factor = plain.factor_of_small(np.ascontiguousarray(seen.transpose(1, 2, 0)))
+    factor = spare_highlights(seen, factor)
     exposure = fit_strength(seen, factor, enhancer.iterations)
     noise = 255 * estimate_sigma(stack, PEAK[stack.dtype])
     return f"Noise {noise:.1f} of 255 · Black {255 * black.mean():.0f} · Exposure {exposure:.1f}"

@@ -3,7 +3,7 @@
 The plan, for each strip (it begins STEP rows below the one before) and each plane:
 1. the vertical DCT of all its columns, turned so that a column's 16 frequencies lie side by side;
 2. for each block of 16 columns (STEP apart): the horizontal DCT, every coefficient shrunk by
-   max(1 - t^2 / c^2, 0), the horizontal DCT back, added to what its neighbours left there;
+   max(1 - t^2 / c^2, floor), the horizontal DCT back, added to what its neighbours left there;
 3. turned again, the vertical DCT back, added to what the strip above left there.
 As blocks are added with a window that sums to one, and all but step 2's shrinkage is linear, the
 vertical transforms are done once for a strip and not once for a block.
@@ -124,11 +124,11 @@ def turn(x, y):
 
 
 @inline
-def shrink_strip(plane, total, step, limit, scale, window, columns, sums):
+def shrink_strip(plane, total, step, limit, floor, scale, window, columns, sums):
     """Add a strip's shrunk blocks to `total`.
 
     plane, total: [16, L] float32, L a multiple of 16 that holds all blocks.
-    limit, scale: [256] float32, as of shrink_tables; window: [16].
+    limit, scale: [256] float32, as of shrink_tables; floor: least share kept; window: [16].
     columns, sums: [16 L] float32, scratch.
     """
     length = plane.shape[1]
@@ -151,7 +151,7 @@ def shrink_strip(plane, total, step, limit, scale, window, columns, sums):
         for i in range(AREA):
             c = block[i]
             kept = np.float32(1.0) - limit[i] / max(c * c, TINY)
-            block[i] = c * scale[i] * max(kept, np.float32(0.0))
+            block[i] = c * scale[i] * max(kept, floor)
         idct16(block, other)
         overlapped = sums[start : start + AREA]
         for i in range(AREA):
@@ -167,7 +167,7 @@ def shrink_strip(plane, total, step, limit, scale, window, columns, sums):
                 line[i] += weight * block[row * SIDE + i]
 
 
-def shrink_strips(planes, totals, step, limits, scale, window, columns, sums):
+def shrink_strips(planes, totals, step, limits, floors, scale, window, columns, sums):
     """shrink_strip of every plane and every strip in planes, totals [C, 16 + n step, L]."""
     for channel in range(planes.shape[0]):
         for top in range(0, planes.shape[1] - SIDE + 1, step):
@@ -176,6 +176,7 @@ def shrink_strips(planes, totals, step, limits, scale, window, columns, sums):
                 totals[channel, top : top + SIDE],
                 step,
                 limits[channel],
+                floors[channel],
                 scale,
                 window,
                 columns,

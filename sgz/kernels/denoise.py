@@ -17,13 +17,14 @@ class Shrinkage:
     """How noise is taken out of pictures of one size; look/denoise.py makes it.
 
     rows, columns: which row or column of the picture each padded one is, step: between blocks.
-    limits: [C, 256] float32, scale: [256], window: [16], of dct.shrink_strip.
+    limits: [C, 256] float32, floors: [C], scale: [256], window: [16], of dct.shrink_strip.
     """
 
     rows: np.ndarray
     columns: np.ndarray
     step: int
     limits: np.ndarray
+    floors: np.ndarray
     scale: np.ndarray
     window: np.ndarray
 
@@ -56,7 +57,7 @@ def clean_rows(
     planes, totals = np.empty(shape, np.float32), np.zeros(shape, np.float32)
     scratch = np.empty((2, SIDE * length), np.float32)
     clean = np.empty((STRIPS * step, width * channels), np.float32)
-    tables = shrinkage.limits, shrinkage.scale, shrinkage.window
+    tables = shrinkage.limits, shrinkage.floors, shrinkage.scale, shrinkage.window
     for top in range(first, last + pad, STRIPS * step):
         load(flat, planes, shrinkage.rows, shrinkage.columns, top, pad)
         shrink(planes, totals, step, *tables, scratch[0], scratch[1])
@@ -78,7 +79,7 @@ def _compiled(dtype: np.dtype) -> tuple[Callable, Callable, Callable]:
     real, whole = numba.float32, numba.int64
     planes, index = real[:, :, ::1], fixed(whole, 1)
     load = numba.void(fixed(numba.from_dtype(dtype), 2), planes, index, index, whole, whole)
-    tables = fixed(real, 2), fixed(real, 1), fixed(real, 1)
+    tables = fixed(real, 2), fixed(real, 1), fixed(real, 1), fixed(real, 1)
     shrink = numba.void(planes, planes, whole, *tables, real[::1], real[::1])
     unload = numba.void(planes, real[:, ::1], whole)
     return (

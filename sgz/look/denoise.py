@@ -5,9 +5,11 @@ curve, it is nearly even: sRGB's own curve is near the root that would make it s
 taken out, and the float result brightened, so that each pixel's gain is accounted for by itself.
 
 Blocks of 16x16, STEP apart, of the three colours R + G + B, R - B, R - 2 G + B (orthonormal, as in
-the paper) are shrunk in the DCT domain, c <- c max(1 - t^2 / c^2, 0), the non-negative garrote
+the paper) are shrunk in the DCT domain, c <- c max(1 - t^2 / c^2, floor), the non-negative garrote
 (Gao 1998): it leaves large coefficients alone as hard thresholds do, and does not ring as they do.
-The mean of a block is kept.
+The mean of a block is kept, and so is a little of luma's noise, as a floor does in speech (Berouti
+et al. 1979): texture below the threshold stays to be seen, and what is left alone in a block that
+lost all else does not stand out. Chroma's would be stains.
 """
 
 import numpy as np
@@ -15,7 +17,8 @@ import numpy as np
 from sgz.kernels.denoise import SIDE, Shrinkage
 
 STEP = 8  # between blocks
-LUMA, CHROMA = 2.5, 3.0  # thresholds in standard deviations of the noise
+# Of luma and two chromas: threshold in standard deviations of the noise, and the share that stays.
+LIMITS = (2.5, 0.1), (3.0, 0.0), (3.0, 0.0)
 COLOURS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
@@ -42,9 +45,9 @@ def denoise_plainly(picture: np.ndarray, sigma: float, step: int = STEP) -> np.n
     for top in range(0, len(rows) - SIDE + 1, step):
         for left in range(0, len(columns) - SIDE + 1, step):
             place = slice(top, top + SIDE), slice(left, left + SIDE)
-            for channel, times in enumerate((LUMA, CHROMA, CHROMA)[:channels]):
+            for channel, (times, floor) in enumerate(LIMITS[:channels]):
                 c = basis @ planes[(*place, channel)] @ basis.T
-                kept = np.maximum(1 - (times * sigma) ** 2 / np.maximum(c**2, 1e-20), 0)
+                kept = np.maximum(1 - (times * sigma) ** 2 / np.maximum(c**2, 1e-20), floor)
                 kept[0, 0] = 1
                 block = basis.T @ (c * kept) @ basis
                 total[(*place, channel)] += block * np.multiply.outer(window, window)
@@ -58,13 +61,13 @@ def shrinkage_of(sigma: float, shape: tuple[int, ...], step: int = STEP) -> Shri
     Args:
         sigma: in the picture's own levels.
     """
-    limits, scale = shrink_tables(sigma, shape[2])
+    limits, floors, scale = shrink_tables(sigma, shape[2])
     rows, columns = padded(shape[0], step), padded(shape[1], step, SIDE)
-    return Shrinkage(rows, columns, step, limits, scale, overlap_window(step))
+    return Shrinkage(rows, columns, step, limits, floors, scale, overlap_window(step))
 
 
-def shrink_tables(sigma: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Squared thresholds [C, 256] and scale [256] for transforms without normalisation.
+def shrink_tables(sigma: float, channels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Squared thresholds [C, 256], floors [C] and scale [256] for transforms without normalisation.
 
     With s_0 = sqrt(1/16), s_k = sqrt(2/16), an orthonormal coefficient is c s_u s_v, and the sum
     back takes c (s_u s_v)^2.
@@ -72,10 +75,10 @@ def shrink_tables(sigma: float, channels: int) -> tuple[np.ndarray, np.ndarray]:
     norm = np.full(SIDE, 2 / SIDE)
     norm[0] = 1 / SIDE
     scale = np.multiply.outer(norm, norm).ravel()
-    times = np.array([LUMA, CHROMA, CHROMA])[:channels]
+    times, floors = np.array(LIMITS[:channels], np.float32).T
     limits = np.square(times * sigma)[:, None] / scale
     limits[:, 0] = 0
-    return limits.astype(np.float32), scale.astype(np.float32)
+    return limits.astype(np.float32), np.ascontiguousarray(floors), scale.astype(np.float32)
 
 
 def overlap_window(step: int = STEP) -> np.ndarray:

@@ -1,12 +1,16 @@
-"""Exposure: one strength for a picture's factor map, from what the map makes of the picture.
+"""Exposure: one strength for a picture's factor map, less of it for what is bright already.
 
 The network sees windows of 15x15 of its own pixels, in which a shadow and a picture that is dark
 all over look alike; so it leaves the second too dark and lightens daylight more than it need. Two
 numbers of the whole picture tell them apart, the mean of the largest channel and its highlights.
 Where the network's own strength, 1, brings the mean between LEVELS, it is left at that; else it
 becomes the nearest that does, or the geometric mean of it and the one that brings the highlights to
-HIGHLIGHT, if that is less. What is bright already is left as it is, and deep shadows are lifted a
-little all the same.
+HIGHLIGHT, if that is less. A picture that is bright already is left as it is, and deep shadows are
+lifted a little all the same.
+
+Near white the curve keeps (1 + A)^8 of the contrast, a twentieth at A = -0.3: a sky over dark
+ground would turn white. So its share of the map falls towards white, as well exposed pixels keep
+the input's share in exposure fusion (Ying et al. 2017, BIMEF: weight T^mu, T the lightness).
 """
 
 import numpy as np
@@ -17,8 +21,14 @@ AGREEMENT = 0.8  # the highlights' strength counts from so many parts of the mea
 SHADOW, DARKEST, LIFT = 0.35, 0.3, 0.9  # mean of the darkest third; at most so strong for it
 NIGHT = 1.25  # above 1, a strength is at most so many times the highlights'
 MOST = 2.5  # largest strength
+SPARED = 3  # power of the lightness by which the map falls to 0 at white
 STRENGTHS = np.concatenate([[0.0], np.geomspace(0.1, MOST, 13)]).astype(np.float32)
 SIDE = 40  # pixels a side that are looked at
+
+
+def spare_highlights(small: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The map [M, h, w] with less for the bright: A (1 - x^3), x the largest of [C, h, w]."""
+    return factor * (1 - small.max(axis=0) ** SPARED)
 
 
 def fit_strength(small: np.ndarray, factor: np.ndarray, iterations: int = 8) -> float:
@@ -26,7 +36,7 @@ def fit_strength(small: np.ndarray, factor: np.ndarray, iterations: int = 8) -> 
 
     Args:
         small: what the network saw, [C, h, w] in [0, 1], its black point subtracted.
-        factor: its map, [M, h, w] in [-1, 1].
+        factor: its map, [M, h, w] in [-1, 1], highlights spared.
         iterations: how often the curve is applied.
     """
     step = -(-max(small.shape[1:]) // SIDE)

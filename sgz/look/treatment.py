@@ -6,10 +6,12 @@ import numpy as np
 
 from sgz.look.black_point import find_black_point, subtract_black
 from sgz.look.denoise import denoise_plainly
-from sgz.look.exposure import fit_strength
+from sgz.look.exposure import fit_strength, spare_highlights
 from sgz.look.guided_map import fit_guide, guide_of
 from sgz.look.noise import estimate_sigma
 from sgz.look.options import Look
+
+VISIBLE = 1.5 / 255  # noise of that deviation in the result is left
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def adjust_factor(factor: np.ndarray, seen: np.ndarray, look: Look, iterations: 
     if look.hue_preserving:
         factor = np.broadcast_to(factor.mean(axis=0), factor.shape)
     if look.exposure:
+        factor = spare_highlights(seen, factor)
         factor = factor * np.float32(fit_strength(seen, factor, iterations))
     return np.ascontiguousarray(factor.clip(-1, 1))
 
@@ -77,7 +80,10 @@ def treat(
     elif look.denoise == "auto":
         amplified = mean_gain(seen, slope, offset, iterations) / (1 - float(black.mean()))
         share = min(max(amplified - 1, 0.0), 1.0)
-        sigma = share * estimate_sigma(stack, peak) if share else 0.0
+        sigma = 0.0
+        if share:
+            variance = estimate_sigma(stack, peak) ** 2 - (VISIBLE / amplified) ** 2
+            sigma = share * max(variance, 0.0) ** 0.5
     else:
         sigma = look.denoise / 255
     return Treatment(black, slope, offset, sigma)
