@@ -17,7 +17,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from sgz.animation import MOVING_SUFFIXES, write_animation
 from sgz.errors import ImageError
+from sgz.image.animation import read_animation
 from sgz.image.opening import READ_FORMATS
 from sgz.image.photo import Photo, encode_photo, read_photo
 
@@ -41,8 +43,21 @@ def check_photo(content: bytes, folder: Path) -> Photo | None:
     assert photo.pixels.dtype in (np.uint8, np.uint16)
     assert photo.alpha is None or photo.alpha.shape == photo.pixels.shape[:2]
     encode_photo(photo, ".tif" if len(content) % 2 else ".png")
+    if photo.frames > 1:
+        check_animation(path)
     assert pillow_reads(content), "laxer than Pillow"
     return photo
+
+
+def check_animation(path: Path) -> None:
+    """Take an animation apart and write it again."""
+    try:
+        animation = read_animation(path, MAX_PIXELS)
+    except ImageError as error:
+        assert str(error)
+        return
+    for suffix in MOVING_SUFFIXES if animation else ():
+        write_animation(lambda image: image, animation, io.BytesIO(), suffix)
 
 
 def pillow_reads(content: bytes) -> bool:

@@ -110,14 +110,17 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
     """One photograph; the exit code."""
     from sgz.enhancer import Enhancer
     from sgz.errors import ImageError
-    from sgz.folder import enhance_file
+    from sgz.folder import check_memory, enhance_file
     from sgz.image.photo import FORMAT_OF_SUFFIX, read_photo
+    from sgz.machine import free_memory
 
     if target.suffix.lower() not in FORMAT_OF_SUFFIX:
         raise UserError(f"cannot write a photograph of type {target.suffix or '(none)'}", "suffix")
     enhancer = Enhancer(options.weights, **enhancer_arguments(options))
+    max_pixels = round(options.max_megapixels * 1e6)
     try:
-        photo = enhance_file(enhancer, source, target, round(options.max_megapixels * 1e6))
+        check_memory(source, free_memory(), max_pixels)
+        photo = enhance_file(enhancer, source, target, max_pixels)
     except ImageError as error:
         raise UserError(f"{source}: {error}", error.argument) from error
     print(printable(str(target)))

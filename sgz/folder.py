@@ -1,12 +1,12 @@
 """Many photographs: found, read, enhanced and written several at a time, their tree mirrored."""
 
 import os
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,19 +14,22 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from sgz.animation import MOVING_SUFFIXES, write_animation
 from sgz.command import explain, printable
 from sgz.errors import ImageError, UserError
-from sgz.files import find_files, no_images, sweep, write_whole
+from sgz.files import find_files, no_images, sweep, whole_file
+from sgz.image.animation import read_animation
+from sgz.image.memory import memory_for
 from sgz.image.photo import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     Photo,
     encode_photo,
-    memory_for,
     output_name,
     read_photo,
 )
 from sgz.machine import count_cores, free_memory
+from sgz.outputs import OutputNames, is_case_blind, make_writable
 from sgz.threads import Budget
 
 MEMORY_SHARE = 0.5  # of what is free when a run begins, for all photographs at work together
@@ -74,46 +77,6 @@ class Report:
             yield printable(f"not enhanced: {path}: {reason}")
 
 
-class OutputNames:
-    """Gives each input the name it is written under, and no two of them one name.
-
-    Args:
-        folder: that the inputs lie in, for messages.
-        name_of: an input's name -> its output's, both relative to their folders.
-        is_input: whether an input has this name: its output is then called so by right.
-        case_blind: the target takes names that differ only by case for one.
-    """
-
-    def __init__(
-        self,
-        folder: Path | str,
-        name_of: Callable[[Path], Path],
-        is_input: Callable[[Path], bool],
-        case_blind: bool = False,
-    ):
-        self.folder, self.name_of, self.is_input = folder, name_of, is_input
-        self.case_blind = case_blind
-        self.claimed: dict[Path | str, Path] = {}  # name, or all that is like it -> input
-
-    def claim(self, own_name: Path) -> Path:
-        """The output's name.
-
-        Raises:
-            UserError: another input has it, by right or because it came first.
-        """
-        name = self.name_of(own_name)
-        if name == own_name and not self.case_blind:
-            return name  # by right; not kept, as there may be millions
-        key = str(name).casefold() if self.case_blind else name
-        if name != own_name and self.is_input(name):
-            self.claimed.setdefault(key, name)
-        owner = self.claimed.setdefault(key, own_name)
-        if owner != own_name:
-            why = " (here case makes no difference)" if self.case_blind else ""
-            raise UserError(f"{name} is already the output of {self.folder}/{owner}{why}")
-        return name
-
-
 class FolderEnhancer:
     """Enhances the photographs under a folder, or one file, into another folder.
 
@@ -152,7 +115,8 @@ class FolderEnhancer:
         self.format, self.skip_existing, self.max_pixels = format, skip_existing, max_pixels
         self.prepare = prepare
         self.workers = workers or count_cores() + 1  # one may wait for the disk
-        self.memory = Budget(round(MEMORY_SHARE * free_memory()))
+        self.free = free_memory()
+        self.memory = Budget(round(MEMORY_SHARE * self.free))
         self.report = Report()
 
     def run(self) -> Report:
@@ -239,7 +203,8 @@ class FolderEnhancer:
         bar.total = sum(1 for _ in found)
 
     def _enhance(self, path: Path, target: Path) -> Photo:
-        with self.memory.taking(memory_for(path)):  # large ones so go one at a time
+        needed = check_memory(path, self.free, self.max_pixels)
+        with self.memory.taking(needed):  # large ones so go one at a time
             return enhance_file(self.enhance, path, target, self.max_pixels, self.prepare)
 
     def _collect(self, path: Path, future: Future) -> None:
@@ -252,6 +217,21 @@ class FolderEnhancer:
         self.report.written += 1
         self.report.pixels += photo.pixels.shape[0] * photo.pixels.shape[1]
         self.report.animations += photo.frames > 1
+
+
+def check_memory(path: Path, free: int, max_pixels: int = MAX_PIXELS) -> int:
+    """Bytes of memory that a photograph takes.
+
+    Raises:
+        ImageError: more than are free, so that the system would end the run.
+    """
+    needed = memory_for(path, max_pixels)
+    if needed > free:
+        raise ImageError(
+            f"it takes about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
+            "close what else is running, or shrink it"
+        )
+    return needed
 
 
 def enhance_file(
@@ -267,34 +247,25 @@ def enhance_file(
         ImageError: it cannot be read, or the result not be written.
     """
     photo = read_photo(path, max_pixels)
+    moves = photo.frames > 1 and target.suffix.lower() in MOVING_SUFFIXES
+    if moves and (animation := read_animation(path, max_pixels)):
+        with replacing(target) as temporary, temporary.open("wb") as file:
+            write_animation(enhance, animation, file, target.suffix, prepare)
+        return replace(photo, frames=1)
     if prepare:
         photo = prepare(photo)
     photo = photo.with_pixels(enhance(photo.pixels))  # lets go of the dark pixels
     content = encode_photo(photo, target.suffix)
-    try:
-        write_whole(target, content)
-    except OSError as error:
-        raise ImageError(f"{target} cannot be written ({error.strerror})") from error
+    with replacing(target) as temporary:
+        temporary.write_bytes(content)
     return photo
 
 
-def is_case_blind(folder: Path) -> bool:
-    """Whether names that differ only by case are one file in this folder; it must be writable."""
-    name = f".probe.{secrets.token_hex(8)}x"
-    probe = folder / name
-    probe.touch()
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """whole_file, its OSError an ImageError."""
     try:
-        return (folder / name.upper()).exists()
-    finally:
-        probe.unlink()
-
-
-def make_writable(folder: Path) -> None:
-    """Create the output folder and see that a file can be written there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        with whole_file(target) as temporary:
+            yield temporary
     except OSError as error:
-        raise UserError(f"cannot write into {folder} ({error.strerror})", "target") from error
+        raise ImageError(f"{target} cannot be written ({error.strerror})") from error

@@ -30,7 +30,10 @@ def to_8_bit(values: np.ndarray) -> np.ndarray:
     """uint16 to uint8, rounded; uint8 as it is."""
     if values.dtype == np.uint8:
         return values
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    wide = np.minimum(values, 65535 - 128)  # so that 16 bits hold the sum: all above are 255
+    wide += 128
+    wide //= 257
+    return wide.astype(np.uint8)
 
 
 def to_rgb(pixels: np.ndarray) -> np.ndarray:

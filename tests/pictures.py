@@ -125,7 +125,8 @@ def animation(kind: str, height: int = 20, width: int = 30) -> bytes:
     """Three frames, the first of one dark blue."""
     frames = [Image.new("RGB", (width, height), (10 + 60 * i, 20, 60)) for i in range(3)]
     options = {"lossless": True} if kind == "WEBP" else {}
-    return saved(frames[0], kind, save_all=True, append_images=frames[1:], duration=50, **options)
+    options |= {} if kind == "TIFF" else {"duration": 50}
+    return saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
 
 
 def bomb(side: int = 100_000) -> bytes:

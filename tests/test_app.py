@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 from app_server import Visitor, until
-from pictures import CAMERA, bomb, chunk, deep_png, exif, icc, png, saved, scene
+from pictures import CAMERA, animation, bomb, chunk, deep_png, exif, icc, png, saved, scene
 from PIL import Image
 
 from demo.server.settings import Settings
@@ -39,7 +39,8 @@ def visitor(app, chromium):
 def test_paper_look_downloads_what_test_py_writes(visit, app, weight, enhance, tmp_path):
     deep = scene(90, 121, 4, np.uint16)
     few = saved(Image.fromarray(scene(40, 50)).quantize(16), "GIF")
-    files = {"night out.jpg": jpeg(), "deep.png": deep_png(deep), "few.gif": few}
+    files = {"night out.jpg": jpeg(), "deep.png": deep_png(deep), "few.gif": few,
+             "moving.webp": animation("WEBP")}  # fmt: skip
     for name, content in files.items():
         path = tmp_path / "in" / name
         path.parent.mkdir(exist_ok=True)
@@ -50,7 +51,7 @@ def test_paper_look_downloads_what_test_py_writes(visit, app, weight, enhance, t
     assert done.returncode == 0, done.stderr
     visitor = visit()
     visitor.choose(*files.items())
-    visitor.wait_for_all(3)
+    visitor.wait_for_all(4)
     assert visitor.message().startswith("Done.")
     visitor.pick("Paper")
     name, archive = visitor.save("Download all")

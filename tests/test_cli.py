@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import png, scene, write_all
+from pictures import bomb, png, scene, write_all
 
 from sgz import __version__, cli
 from sgz.image.photo import read_photo
@@ -73,6 +73,14 @@ def test_mistakes_are_a_sentence(name, content, said, sgz, tmp_path):
     assert (code, out, len(errors.splitlines())) == (1, "", 1)
     assert said in errors
     assert not list(tmp_path.glob("*bright*"))
+
+
+def test_a_photograph_larger_than_the_memory_is_refused_before_it_is_read(sgz, tmp_path):
+    write_all(tmp_path, {"vast.png": bomb()})
+    code, out, errors = sgz(tmp_path / "vast.png", "--max_megapixels", "1e6")
+    assert (code, out, len(errors.splitlines())) == (1, "", 1)
+    assert "it takes about 240.0 GB of memory, and" in errors
+    assert "is over the limit of 300 megapixels; raise it with" in sgz(tmp_path / "vast.png")[2]
 
 
 def test_version_help_and_a_misspelt_option(sgz):

@@ -16,7 +16,7 @@ from pictures import animation, files_under, png, scene, write_all
 
 from benchmarks import cluster as clusters
 from sgz.errors import UserError
-from sgz.folder import OutputNames
+from sgz.outputs import OutputNames
 
 ROOT = Path(__file__).parents[1]
 pytest.importorskip("pyarrow", reason="the extra `cluster` is not installed")
@@ -73,18 +73,18 @@ def test_all_that_a_folder_may_hold(address, tmp_path):
     source, target = tmp_path / "in", tmp_path / "out"
     good = {f"夜/{i}.png": png(scene(20, 30 + i)) for i in range(5)}
     good |= {os.fsdecode(b"latin-\xe9.png"): png(scene(20, 30))}
-    write_all(source, good | {"moving.gif": animation("GIF"), "same.gif": animation("GIF")})
+    write_all(source, good | {"moving.gif": animation("GIF"), "same.ppm": png(scene(20, 30))})
     write_all(source, {"same.png": png(scene(20, 30)), "cut.png": png(scene(60, 80))[:900]})
     make_clip(source / "clip.mkv", frames=8)
     arguments = [source, target, "--engine", "ray", "--address", address]
     done = run(*arguments, "--report", tmp_path / "record.jsonl")
-    written = set(good) | {"moving.png", "same.png"}
+    written = set(good) | {"moving.gif", "same.png"}
     assert files_under(target) == written | {"clip.mp4"}
     assert done.returncode == 1
     lines = sorted(done.stderr.splitlines())
     assert len(lines) == 2, done.stderr
     assert lines[0].startswith(f"not enhanced: {source}/cut.png: truncated")
-    assert lines[1].startswith(f"not enhanced: {source}/same.gif: same.png is already the output")
+    assert lines[1].startswith(f"not enhanced: {source}/same.ppm: same.png is already the output")
     assert f"enhanced {len(written)} images in" in done.stdout
     assert "enhanced 1 videos of 8 frames" in done.stdout
     record = [json.loads(line) for line in (tmp_path / "record.jsonl").read_text().splitlines()]

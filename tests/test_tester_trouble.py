@@ -109,7 +109,7 @@ def without_privileges():
 
 def test_permissions(tmp_path, weight, enhance, without_privileges):
     source, output = tmp_path / "in", tmp_path / "out"
-    names = ("a.png", "locked.png", "locked folder/b.png", "read-only/c.png", "read-only/d.gif")
+    names = ("a.png", "locked.png", "locked folder/b.png", "read-only/c.png", "read-only/d.ppm")
     write_all(source, dict.fromkeys(names, png(scene(20, 30))))
     (output / "read-only").mkdir(parents=True)
     forbidden = [
@@ -135,7 +135,7 @@ def test_permissions(tmp_path, weight, enhance, without_privileges):
         f"{start}/locked folder: cannot be searched (Permission denied)",
         f"{start}/locked.png: cannot be read (Permission denied); check its permissions",
         f"{start}/read-only/c.png: {output}/read-only/c.png cannot be written (Permission denied)",
-        f"{start}/read-only/d.gif: {output}/read-only/d.png cannot be written (Permission denied)",
+        f"{start}/read-only/d.ppm: {output}/read-only/d.png cannot be written (Permission denied)",
     ]
 
 

@@ -10,8 +10,10 @@ import numpy as np
 
 from demo.server.sessions import GONE, Session, address
 from demo.server.settings import Settings
+from sgz.animation import MOVING_SUFFIXES, write_animation
 from sgz.errors import UserError
 from sgz.files import write_whole
+from sgz.image.animation import read_animation
 from sgz.image.photo import Photo, encode_photo, output_name, read_photo
 from sgz.look.exposure import fit_strength, spare_highlights
 from sgz.look.noise import estimate_sigma
@@ -97,7 +99,7 @@ def open_photo(enhancer, source: Path, name: str, max_pixels: int) -> OpenPhoto:
     alpha = None if photo.alpha is None else shrink(photo.alpha)
     measured = measure(enhancer, photo.pixels)
     if photo.frames > 1:
-        measured = f"first of several frames · {measured}"
+        measured = f"the first of several · {measured}"
     return OpenPhoto(
         name, source, (width, height), shrink(photo.pixels), alpha, photo.icc, measured
     )
@@ -127,9 +129,15 @@ def enhance_whole(enhancer, photo: OpenPhoto, settings: Settings, max_pixels: in
 def export_photo(
     enhancer, photo: OpenPhoto, settings: Settings, max_pixels: int
 ) -> tuple[str, bytes]:
-    """(name, content) of the enhanced photograph, of its own type."""
+    """(name, content) of the enhanced photograph, or animation, of its own type."""
     name = output_name(photo.name)
-    content = encode_photo(enhance_whole(enhancer, photo, settings, max_pixels), name.suffix)
+    moves = name.suffix.lower() in MOVING_SUFFIXES and photo.source.is_file()
+    if moves and (animation := read_animation(photo.source, max_pixels)):
+        buffer = io.BytesIO()
+        write_animation(settings.tuned(enhancer), animation, buffer, name.suffix)
+        content = buffer.getvalue()
+    else:
+        content = encode_photo(enhance_whole(enhancer, photo, settings, max_pixels), name.suffix)
     return f"{name.stem}-bright{name.suffix}", content
 
 

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from sgz.errors import ImageError, UserError
 from sgz.files import find_files
-from sgz.folder import is_case_blind, make_writable
+from sgz.outputs import is_case_blind, make_writable
 
 # An object appears there when its upload is complete, so it needs no temporary name.
 OBJECT_STORES = frozenset(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sgz.cluster.places import Folder, Store
 from sgz.errors import UserError
-from sgz.folder import OutputNames, Report
+from sgz.folder import Report
+from sgz.outputs import OutputNames
 
 
 @dataclass(frozen=True)

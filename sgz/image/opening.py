@@ -6,6 +6,7 @@ a limit of our own (MAX_PIXELS), so the types' own factories are called, as Imag
 
 import io
 import struct
+from pathlib import Path
 
 from sgz.errors import ImageError
 from sgz.files import VIDEO_SUFFIXES
@@ -39,6 +40,13 @@ def open_image(data: bytes):
         except (SyntaxError, IndexError, TypeError, struct.error):
             continue
     raise Unidentified
+
+
+def open_tiff(path: Path):
+    """A TIFF, of whose file the directory alone is read."""
+    from PIL import TiffImagePlugin
+
+    return TiffImagePlugin.TiffImageFile(path)
 
 
 def accepted(accept, data: bytes) -> bool:

@@ -1,7 +1,6 @@
 """One photograph in a file: decoded to an array, encoded again with all that it came with."""
 
 import io
-import os
 import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sgz.errors import ImageError
-from sgz.image import opening, png, raw, tiff
+from sgz.image import gif, opening, png, raw, tiff
 from sgz.image.metadata import ORIENTATION, exif_block, exif_of_tiff, orientation_of
 from sgz.pixels import to_8_bit, to_rgb
 
@@ -17,9 +16,9 @@ from sgz.pixels import to_8_bit, to_rgb
 FORMAT_OF_SUFFIX = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG",
     ".apng": "PNG", ".bmp": "BMP", ".dib": "BMP", ".tif": "TIFF", ".tiff": "TIFF",
-    ".webp": "WEBP", ".avif": "AVIF",
+    ".webp": "WEBP", ".avif": "AVIF", ".gif": "GIF",
 }  # fmt: skip
-READ_ONLY_SUFFIXES = (".gif", ".ppm", ".pgm", ".pnm", ".heic", ".heif")
+READ_ONLY_SUFFIXES = (".ppm", ".pgm", ".pnm", ".heic", ".heif")
 IMAGE_SUFFIXES = frozenset((*FORMAT_OF_SUFFIX, *READ_ONLY_SUFFIXES, *raw.SUFFIXES))
 SAVE_OPTIONS = {
     "JPEG": {"quality": 95},
@@ -29,9 +28,6 @@ SAVE_OPTIONS = {
 }
 MAX_PIXELS = 300_000_000
 FILE_ROOM = 256 << 20  # bytes that a file may have beyond those of its pixels: pages, previews
-# Memory for a pixel of 8 and of 16 bits, from file to file with the natural look, and for a byte of
-# a camera RAW: measured 17 and 28, and rounded up.
-BYTES, DEEP_BYTES, RAW_BYTES = 24, 40, 40
 STRIP = 1 << 24  # pixels converted at a time
 GRAY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -41,7 +37,7 @@ class Photo:
     """A decoded image, upright, with what must go back into its file.
 
     pixels: [H, W, 3] RGB or [H, W] gray, uint8 or uint16. alpha: [H, W] of the same type or None.
-    exif, icc: raw blocks or None. frames: above 1 for an animation, of which pixels is the first.
+    exif, icc: raw blocks or None. frames: above 1 for an animation or pages; pixels is the first.
     """
 
     pixels: np.ndarray
@@ -59,7 +55,7 @@ def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> Photo:
     """Decode an image file by its content, whatever its name says.
 
     Reads 8 and 16 bits per channel, gray, RGB, palette and CMYK, with alpha or without, and camera
-    RAW; turns it upright; of an animation it takes the first frame.
+    RAW; turns it upright; of an animation it takes the first frame (animation.py has all).
 
     Raises:
         ImageError: it cannot be decoded, or has more than `max_pixels`.
@@ -112,26 +108,6 @@ def metadata_of(content: bytes | None) -> tuple[bytes | None, bytes | None, int]
             return exif_block(image), icc, orientation_of(image)
     except Exception as error:  # Pillow raises nearly anything
         raise png.OtherPng from error
-
-
-def memory_for(path: Path) -> int:
-    """Bytes of memory that enhancing a photograph takes at most, from the head of its file.
-
-    What cannot be told from there counts as its file alone: it will be refused.
-    """
-    if not path.is_file():  # opening a pipe would wait for its writer
-        return 0
-    try:
-        with path.open("rb") as file:
-            head = file.read(opening.HEAD)
-            size = os.fstat(file.fileno()).st_size
-        with opening.open_image(head) as image:
-            deep = head[24:25] == b"\x10" if image.format == "PNG" else image.format == "TIFF"
-            width, height = image.size
-            return size + width * height * (DEEP_BYTES if deep else BYTES)
-    except Exception:  # Pillow raises nearly anything
-        share = RAW_BYTES if path.suffix.lower() in raw.SUFFIXES else 1
-        return path.stat().st_size * share
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
@@ -235,7 +211,7 @@ def upright(stack: np.ndarray, orientation: int) -> np.ndarray:
 def output_name(name: str | Path, format: str | None = None) -> Path:
     """The name a photograph is written under: its own, or with the suffix of `format`.
 
-    Types that are only read (GIF, HEIC, …) become .png, camera RAW .tif: 16 bits both.
+    Types that are only read (HEIC, PPM, …) become .png, camera RAW .tif: 16 bits both.
     """
     path = Path(name)
     if format:
@@ -248,7 +224,8 @@ def output_name(name: str | Path, format: str | None = None) -> Path:
 def encode_photo(photo: Photo, suffix: str) -> bytes:
     """Encode as the type of a file name's suffix (".jpg", …), with EXIF and ICC profile.
 
-    16-bit pixels stay so in PNG and TIFF and become 8-bit elsewhere; JPEG and BMP drop alpha.
+    16-bit pixels stay so in PNG and TIFF and become 8-bit elsewhere; JPEG and BMP drop alpha; GIF
+    has 255 colours.
 
     Raises:
         ImageError: the type cannot hold the image (JPEG and WebP limit the size).
@@ -266,6 +243,8 @@ def encode_photo(photo: Photo, suffix: str) -> bytes:
 
     pixels, alpha = (to_8_bit(photo.pixels), photo.alpha if photo.alpha is None else
                      to_8_bit(photo.alpha))  # fmt: skip
+    if kind == "GIF":
+        return gif.encode(pixels, alpha)
     if alpha is not None and kind not in ("JPEG", "BMP"):
         pixels = np.dstack((pixels, alpha))
     metadata = {"exif": photo.exif, "icc_profile": photo.icc}

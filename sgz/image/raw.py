@@ -1,6 +1,7 @@
 """Camera RAW, developed by LibRaw to 16 bits of sRGB (the extra `raw`)."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 
@@ -42,6 +43,18 @@ def holds_dng(data: bytes) -> bool:
         return DNG_VERSION in directory
     except Exception:  # Pillow raises nearly anything
         return False
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Width and height of the developed picture; the pixels are not read.
+
+    Raises:
+        ImportError, rawpy.LibRawError: as develop()'s reasons.
+    """
+    import rawpy
+
+    with rawpy.imread(str(path)) as file:
+        return file.sizes.width, file.sizes.height
 
 
 def develop(data: bytes, max_pixels: int) -> np.ndarray:
