@@ -3,6 +3,7 @@
     sgz photo.jpg
     sgz data/test_data/samples out
     sgz clip.mp4 bright.mp4
+    sgz watch arriving bright
 
 What is heavy is imported once it is known to be needed: `sgz --help` answers at once.
 """
@@ -18,6 +19,7 @@ from sgz.command import (
     add_enhancer_options,
     check_engine,
     enhancer_arguments,
+    explain,
     new_parser,
     place,
     printable,
@@ -44,7 +46,11 @@ REMEDIES = {
 
 def cli_parser() -> argparse.ArgumentParser:
     """Options of sgz."""
-    parser = new_parser("Brighten a photograph, a folder of them, or a video.", prog="sgz")
+    parser = new_parser(
+        "Brighten a photograph, a folder of them, or a video.",
+        prog="sgz",
+        epilog="sgz watch IN OUT enhances photographs as they arrive in a folder: sgz watch --help",
+    )
     parser.add_argument("source", metavar="IN", type=place, help="a photograph, folder or video")
     parser.add_argument(
         "target",
@@ -57,20 +63,43 @@ def cli_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--skip_existing", action="store_true", help="leave out what is there: go on with a folder"
     )
-    parser.add_argument("--weights", type=Path, help="a checkpoint in place of the packaged one")
-    add_enhancer_options(parser, look="natural")
+    add_photo_options(parser)
     add_engine_options(parser)
     parser.add_argument(
         "--verbose", action="store_true", help="say what was found in a photograph: black, noise"
-    )
-    parser.add_argument(
-        "--max_megapixels", type=RATE, default=300.0, help="refuse larger photographs"
     )
     parser.add_argument("--version", action="version", version=f"sgz {__version__}")
     return parser
 
 
+def watch_parser() -> argparse.ArgumentParser:
+    """Options of sgz watch."""
+    parser = new_parser(
+        "Brighten photographs as they arrive in a folder, each once it is whole; Ctrl-C ends it. "
+        "What has its result in OUT when the watch begins is left out.",
+        prog="sgz watch",
+    )
+    parser.add_argument("source", metavar="IN", type=Path, help="the folder to watch")
+    parser.add_argument("target", metavar="OUT", type=Path, help="the folder for the results")
+    parser.add_argument(
+        "--every", type=RATE, default=1.0, help="seconds between two looks at the folder"
+    )
+    add_photo_options(parser)
+    return parser
+
+
+def add_photo_options(parser: argparse.ArgumentParser) -> None:
+    """How photographs are brightened."""
+    parser.add_argument("--weights", type=Path, help="a checkpoint in place of the packaged one")
+    add_enhancer_options(parser, look="natural")
+    parser.add_argument(
+        "--max_megapixels", type=RATE, default=300.0, help="refuse larger photographs"
+    )
+
+
 def main() -> int:
+    if sys.argv[1:2] == ["watch"]:
+        return watch(watch_parser().parse_args(sys.argv[2:]))
     options = cli_parser().parse_args()
     source = options.source
     check_engine(options, source, options.target)
@@ -170,6 +199,37 @@ def brighten_folder(options: argparse.Namespace) -> int:
         if not (options.skip_existing and place.exists()):
             codes.append(brighten_video(options, clip, place))
     return max(codes)
+
+
+def watch(options: argparse.Namespace) -> int:
+    """The photographs that arrive in a folder, until Ctrl-C; the exit code."""
+    from sgz.enhancer import Enhancer
+    from sgz.folder import FolderEnhancer
+    from sgz.watch import Watcher
+
+    source, failed = options.source, []
+    if not source.is_dir():
+        raise UserError(f"{source} is no folder that could be watched; create it first")
+
+    def fail(path: Path, error: Exception) -> None:
+        failed.append(path)
+        print(printable(f"not enhanced: {path}: {explain(error, REMEDIES)}"), file=sys.stderr)
+
+    folder = FolderEnhancer(
+        Enhancer(options.weights, threads=1, **enhancer_arguments(options)),
+        source,
+        options.target,
+        max_pixels=round(options.max_megapixels * 1e6),
+        done=lambda path, result: print(printable(str(result)), flush=True),
+    )
+    print(f"watching {printable(str(source))}; Ctrl-C ends it", file=sys.stderr)
+    try:
+        Watcher(folder, fail, options.every).run()
+    except KeyboardInterrupt:
+        written = folder.report.written
+        images = "image is" if written == 1 else "images are"
+        print(f"\nno longer watched; {written} {images} done", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def brighten_on_cluster(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -89,6 +89,7 @@ class FolderEnhancer:
         max_pixels: of a photograph; larger ones are refused.
         prepare: what is done to each photograph first.
         workers: images at a time; as many as there are cores, and one, if None.
+        done: called with the input and the output of each image that is written.
 
     Raises:
         UserError: nothing can be enhanced at all.
@@ -104,6 +105,7 @@ class FolderEnhancer:
         max_pixels: int = MAX_PIXELS,
         prepare: Callable[[Photo], Photo] | None = None,
         workers: int | None = None,
+        done: Callable[[Path, Path], object] = lambda *_: None,
     ):
         if not source.exists():
             raise no_images(source)
@@ -113,62 +115,67 @@ class FolderEnhancer:
             raise UserError(f"{target} would be overwritten", "target")
         make_writable(target)
         self.format, self.skip_existing, self.max_pixels = format, skip_existing, max_pixels
-        self.prepare = prepare
+        self.prepare, self.done = prepare, done
         self.workers = workers or count_cores() + 1  # one may wait for the disk
         self.free = free_memory()
         self.memory = Budget(round(MEMORY_SHARE * self.free))
+        self.names = OutputNames(
+            self.folder,
+            partial(output_name, format=format),
+            lambda name: source.is_dir() and os.path.isfile(self.folder / name),
+            is_case_blind(target),
+        )
+        self.swept: set[Path] = set()
         self.report = Report()
 
-    def run(self) -> Report:
-        """Enhance everything.
+    def run(self, chosen: Collection[Path] | None = None) -> Report:
+        """Enhance everything, or without a progress bar what is chosen of it.
 
         Raises:
             KeyboardInterrupt: what was at work is finished; `report` tells what is done.
         """
         start = time.perf_counter()
-        tasks = self._tasks()
+        tasks = self._tasks(self._search() if chosen is None else chosen)
         with (
-            tqdm(unit="image", disable=None) as bar,
+            tqdm(unit="image", disable=None if chosen is None else True) as bar,
             ThreadPoolExecutor(self.workers) as pool,
         ):
-            threading.Thread(target=self._count, args=(bar,), daemon=True).start()
-            running: dict[Future, Path] = {}
+            if chosen is None:
+                threading.Thread(target=self._count, args=(bar,), daemon=True).start()
+            running: dict[Future, tuple[Path, Path]] = {}
             try:
                 for task in islice(tasks, 2 * self.workers):
-                    running[pool.submit(self._enhance, *task)] = task[0]
+                    running[pool.submit(self._enhance, *task)] = task
                 while running:
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        self._collect(running.pop(future), future)
+                        self._collect(*running.pop(future), future)
                         bar.update()
                         for task in islice(tasks, 1):
-                            running[pool.submit(self._enhance, *task)] = task[0]
+                            running[pool.submit(self._enhance, *task)] = task
             except KeyboardInterrupt:
                 pool.shutdown(cancel_futures=True)  # what is at work is finished
-                for future, path in running.items():
+                for future, task in running.items():
                     if not future.cancelled():
-                        self._collect(path, future)
+                        self._collect(*task, future)
                 raise
         self.report.seconds = time.perf_counter() - start
         return self.report
 
-    def _tasks(self) -> Iterator[tuple[Path, Path]]:
+    def _search(self) -> Iterator[Path]:
+        """Every image, as it is found."""
+        return find_files(self.source, IMAGE_SUFFIXES, self.target, self._note_folder)
+
+    def _tasks(self, paths: Iterable[Path]) -> Iterator[tuple[Path, Path]]:
         """(input, output) of every image that is to be enhanced."""
-        names = OutputNames(
-            self.folder,
-            partial(output_name, format=self.format),
-            lambda name: self.source.is_dir() and os.path.isfile(self.folder / name),
-            is_case_blind(self.target),
-        )
-        swept: set[Path] = set()
-        for path in find_files(self.source, IMAGE_SUFFIXES, self.target, self._note_folder):
+        for path in paths:
             try:
-                name = names.claim(path.relative_to(self.folder))
+                name = self.names.claim(path.relative_to(self.folder))
             except UserError as error:
                 self._fail(path, error)
                 continue
             target = self.target / name
-            if target.parent not in swept:
-                swept.add(target.parent)
+            if target.parent not in self.swept:
+                self.swept.add(target.parent)
                 sweep(target.parent)
             try:
                 if self.skip_existing and target.exists():
@@ -207,7 +214,7 @@ class FolderEnhancer:
         with self.memory.taking(needed):  # large ones so go one at a time
             return enhance_file(self.enhance, path, target, self.max_pixels, self.prepare)
 
-    def _collect(self, path: Path, future: Future) -> None:
+    def _collect(self, path: Path, target: Path, future: Future) -> None:
         """Take account of one image."""
         try:
             photo = future.result()
@@ -217,6 +224,7 @@ class FolderEnhancer:
         self.report.written += 1
         self.report.pixels += photo.pixels.shape[0] * photo.pixels.shape[1]
         self.report.animations += photo.frames > 1
+        self.done(path, target)
 
 
 def check_memory(path: Path, free: int, max_pixels: int = MAX_PIXELS) -> int:

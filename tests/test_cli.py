@@ -1,12 +1,14 @@
 """The command sgz as a person runs it."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from pictures import bomb, png, scene, write_all
+from pictures import bomb, files_under, png, scene, write_all
 
 from sgz import __version__, cli
 from sgz.image.photo import read_photo
@@ -99,3 +101,61 @@ def test_help_imports_nothing_heavy():
                           cwd=Path(__file__).parents[1], check=True)  # fmt: skip
     heavy = {"numpy", "torch", "cv2", "PIL", "av", "numba", "onnxruntime", "tqdm"}
     assert not heavy & set(done.stdout.split())
+
+
+@pytest.fixture
+def watching(tmp_path):
+    """`sgz watch in out` in a process of its own."""
+    (tmp_path / "in").mkdir()
+    command = [sys.executable, "-m", "sgz.cli", "watch", tmp_path / "in", tmp_path / "out"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([*command, "--every", "0.1"], cwd=Path(__file__).parents[1], **pipes)
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_a_watched_folder_is_enhanced_as_photographs_arrive_whole(watching, tmp_path):
+    content, out = png(scene(60, 80)), tmp_path / "out"
+
+    def until(true) -> None:
+        stop = time.monotonic() + 60
+        while not true():
+            assert watching.poll() is None
+            assert time.monotonic() < stop
+            time.sleep(0.02)
+
+    assert watching.stderr.readline() == f"watching {tmp_path / 'in'}; Ctrl-C ends it\n"
+    write_all(tmp_path / "in", {"a.png": content, "deeper/b.png": content})
+    until(lambda: files_under(out) == {"a.png", "deeper/b.png"})
+    with (tmp_path / "in/slow.png").open("wb") as file:  # as a camera's card is copied
+        for part in range(4):
+            file.write(content[part * len(content) // 4 : (part + 1) * len(content) // 4])
+            file.flush()
+            time.sleep(0.05)
+    until(lambda: (out / "slow.png").exists())
+    first = (out / "a.png").read_bytes()
+    write_all(tmp_path / "in", {"a.png": png(scene(60, 90)), "bad.png": content[:500]})
+    until(lambda: (out / "a.png").read_bytes() != first)
+    assert read_photo(out / "a.png").pixels.shape == (60, 90, 3)
+    named = watching.stderr.readline()
+    while "slow.png" in named:  # a machine so busy that a part of it looked whole
+        named = watching.stderr.readline()
+    assert "bad.png: truncated; replace or remove it" in named
+    watching.send_signal(signal.SIGINT)
+    printed, errors = watching.communicate(timeout=60)
+    assert sorted(printed.split()) == sorted(
+        str(out / name) for name in ("a.png", "deeper/b.png", "slow.png", "a.png")
+    )
+    assert errors.endswith("\nno longer watched; 4 images are done\n")
+    assert watching.returncode == 1  # of the one that was not enhanced
+    assert files_under(out) == {"a.png", "deeper/b.png", "slow.png"}
+
+
+def test_what_cannot_be_watched_is_a_sentence(sgz, tmp_path):
+    code, _, errors = sgz("watch", tmp_path / "gone", tmp_path / "out")
+    assert (code, len(errors.splitlines())) == (1, 1)
+    assert "is no folder that could be watched" in errors
+    assert sgz("watch", tmp_path, tmp_path)[2].endswith(
+        "would be overwritten; choose another OUT\n"
+    )
