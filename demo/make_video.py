@@ -29,6 +29,7 @@ from sgz.command import (
     COUNT,
     RATE,
     add_enhancer_options,
+    add_part_options,
     enhancer_arguments,
     new_parser,
     run_script,
@@ -49,6 +50,7 @@ REMEDIES = {
     "codec": "choose another --codec, or a name in .mp4 or .mkv",
     "pix_fmt": "see --pix_fmt",
     "encoding": "see --codec, --crf, --preset and --pix_fmt",
+    "start": "choose an earlier --start",
     "folder": "empty it, or choose another --image_lowlight_folder",
     "max_pixels": "raise it with --max_megapixels",
     "device": "try --device cpu",
@@ -228,7 +230,9 @@ def natural_order(path: Path) -> list:
 def open_reader(options: Namespace, report: Report) -> Reader:
     """The video that the options name."""
     pixels = round(options.max_megapixels * 1e6)
-    return Reader(options.video_path, report.note, report.damage, pixels)
+    return Reader(
+        options.video_path, report.note, report.damage, pixels, options.start, options.duration
+    )
 
 
 def new_bar(total: int | None) -> tqdm:
@@ -299,6 +303,7 @@ def video_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
     )
+    add_part_options(parser)
     parser.add_argument("--max_megapixels", type=RATE, default=36.0, help="refuse larger frames")
     parser.add_argument(
         "--keep_partial",

@@ -3,6 +3,8 @@
     sgz photo.jpg
     sgz data/test_data/samples out
     sgz clip.mp4 bright.mp4
+    sgz one.mp4 two.jpg three.mov out/
+    ffmpeg -i clip.mp4 -f nut -c:v rawvideo - | sgz - - | ffmpeg -i - bright.mp4
     sgz watch arriving bright
 
 What is heavy is imported once it is known to be needed: `sgz --help` answers at once.
@@ -17,6 +19,7 @@ from sgz.command import (
     RATE,
     add_engine_options,
     add_enhancer_options,
+    add_part_options,
     check_engine,
     enhancer_arguments,
     explain,
@@ -26,7 +29,7 @@ from sgz.command import (
     run_script,
 )
 from sgz.errors import UserError
-from sgz.files import VIDEO_SUFFIXES, find_files, no_images
+from sgz.files import PIPE, VIDEO_SUFFIXES, find_files, is_pipe, no_images
 
 REMEDIES = {
     "target": "choose another OUT",
@@ -38,6 +41,7 @@ REMEDIES = {
     "encoding": "choose an OUT that ends in .mkv",
     "device": "try --device cpu",
     "engine": "or leave out --engine ray",
+    "start": "choose an earlier --start",
     "address": "see --address, or leave out --engine ray",
     "record": "choose another --report",
     "overwrite": "add --overwrite or --skip_existing, or choose another OUT",
@@ -51,13 +55,19 @@ def cli_parser() -> argparse.ArgumentParser:
         prog="sgz",
         epilog="sgz watch IN OUT enhances photographs as they arrive in a folder: sgz watch --help",
     )
-    parser.add_argument("source", metavar="IN", type=place, help="a photograph, folder or video")
+    parser.add_argument(
+        "source",
+        metavar="IN",
+        type=place,
+        help="a photograph, folder or video; - is a video on standard input",
+    )
     parser.add_argument(
         "target",
         metavar="OUT",
         type=place,
-        nargs="?",
-        help="where the result goes; left out: beside IN, as NAME-bright",
+        nargs="*",
+        help="where the result goes; left out: beside IN, as NAME-bright; - is standard output, "
+        "which gets a video as NUT. After several IN: the folder for all of them",
     )
     parser.add_argument("--overwrite", action="store_true", help="write over files that are there")
     parser.add_argument(
@@ -67,6 +77,12 @@ def cli_parser() -> argparse.ArgumentParser:
     add_engine_options(parser)
     parser.add_argument(
         "--verbose", action="store_true", help="say what was found in a photograph: black, noise"
+    )
+    add_part_options(parser)
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="of a video: each frame out at once, smoothed by those before it alone",
     )
     parser.add_argument("--version", action="version", version=f"sgz {__version__}")
     return parser
@@ -100,16 +116,44 @@ def add_photo_options(parser: argparse.ArgumentParser) -> None:
 def main() -> int:
     if sys.argv[1:2] == ["watch"]:
         return watch(watch_parser().parse_args(sys.argv[2:]))
-    options = cli_parser().parse_args()
-    source = options.source
-    check_engine(options, source, options.target)
+    options = cli_parser().parse_intermixed_args()
+    sources = [options.source, *options.target[:-1]]
+    options.target = options.target[-1] if options.target else None
+    check_engine(options, *sources, options.target)
+    if len(sources) > 1:
+        return brighten_several(options, sources)
     if options.engine == "ray":
         return brighten_on_cluster(options)
+    return brighten(options)
+
+
+def brighten(options: argparse.Namespace) -> int:
+    """One photograph, folder or video; the exit code."""
+    source = options.source
     if source.is_dir():
         return brighten_folder(options)
-    if source.suffix.lower() in VIDEO_SUFFIXES:
+    if source.suffix.lower() in VIDEO_SUFFIXES or is_pipe(source):
         return brighten_video(options, source, target_file(options, source, video=True))
     return brighten_photo(options, source, target_file(options, source))
+
+
+def brighten_several(options: argparse.Namespace, sources: list[Path]) -> int:
+    """Each of the sources, into a folder; one that fails does not hold up the others."""
+    folder, codes = options.target, []
+    if options.engine == "ray" or any(map(is_pipe, (*sources, folder))):
+        raise UserError("name one IN and one OUT with --engine ray or a pipe")
+    if not folder.is_dir() and folder.suffix:
+        raise UserError(f"{folder} is no folder; after several IN name the folder they go into")
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sources:
+        options.source = source
+        options.target = folder / source.resolve().name if source.is_dir() else folder
+        try:
+            codes.append(brighten(options))
+        except (UserError, OSError) as error:
+            print(f"sgz: {printable(explain(error, REMEDIES))}", file=sys.stderr)
+            codes.append(1)
+    return max(codes)
 
 
 def target_file(options: argparse.Namespace, source: Path, video: bool = False) -> Path:
@@ -118,6 +162,12 @@ def target_file(options: argparse.Namespace, source: Path, video: bool = False) 
     Raises:
         UserError: there is a file of that name, and nobody said --overwrite.
     """
+    if is_pipe(source) and sys.stdin.isatty():
+        raise UserError("standard input is a terminal; pipe a video into it, see docs/video.md")
+    if is_pipe(options.target or source):
+        if sys.stdout.isatty():
+            raise UserError("standard output is a terminal; add > FILE or | PROGRAM")
+        return Path(PIPE)
     from sgz.image.photo import output_name  # late, as all below: see the module's docstring
 
     name = source.with_suffix(".mp4") if video else output_name(source)
@@ -126,9 +176,9 @@ def target_file(options: argparse.Namespace, source: Path, video: bool = False) 
     target = options.target or name.with_stem(f"{source.stem}-bright")
     if target.is_dir():
         target = target / name.name
-    if not source.exists():
+    if not source.exists() and not is_pipe(source):
         raise no_images(source)
-    if target.exists() and target.samefile(source):
+    if target.exists() and source.exists() and target.samefile(source):
         raise UserError(f"{target} is the input itself", "target")
     if target.exists() and not options.overwrite:
         raise UserError(f"{target} is there already; add --overwrite, or choose another OUT")
@@ -271,20 +321,29 @@ def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> i
     from tqdm import tqdm
 
     from sgz.enhancer import Enhancer
+    from sgz.video.reader import Reader
     from sgz.video.stream import enhance_video
 
+    def note(sentence: str) -> None:
+        tqdm.write(f"note: {printable(sentence)}", file=sys.stderr)
+
     damages = []
+    part = {name: getattr(options, name) for name in ("start", "duration", "live")}
     enhancer = Enhancer(options.weights, threads=1, **enhancer_arguments(options))
-    with tqdm(unit="frame", smoothing=0.1, disable=None) as bar:
+    reader = Reader(source, note, damages.append, **part)
+    with tqdm(total=reader.count, unit="frame", smoothing=0.1, disable=None) as bar:
         frames = enhance_video(
             enhancer,
-            source,
+            reader,
             target,
             progress=lambda done: bar.update(),
-            note=lambda sentence: bar.write(f"note: {sentence}", file=sys.stderr),
+            note=note,
             damage=damages.append,
         )
-    print(f"enhanced {frames} frames into {target}")
+    if is_pipe(target):
+        print(f"enhanced {frames} frames", file=sys.stderr)
+    else:
+        print(f"enhanced {frames} frames into {printable(target)}")
     for sentence in damages:
         print(f"damaged: {sentence}", file=sys.stderr)
     return 1 if damages else 0

@@ -157,6 +157,24 @@ def add_look_options(parser: argparse._ActionsContainer, look: str) -> None:
     )
 
 
+def moment(text: str) -> float:
+    """Seconds, from 90, 1:30 or 0:01:30."""
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = 60 * seconds + AMOUNT(part)
+    return seconds
+
+
+def add_part_options(parser: argparse._ActionsContainer) -> None:
+    """Which part of a video."""
+    parser.add_argument(
+        "--start", type=moment, default=0.0, metavar="TIME", help="of a video: begin at 90 or 1:30"
+    )
+    parser.add_argument(
+        "--duration", type=moment, metavar="TIME", help="of a video: so much of it, as 10 or 0:10"
+    )
+
+
 def place(text: str) -> Path | str:
     """A path, or the URI of a store (s3://bucket/photos) as it is."""
     return text if "://" in text else Path(text)

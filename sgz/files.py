@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sgz.errors import UserError
 
+PIPE = "-"  # the name of standard input and of standard output
 VIDEO_SUFFIXES = frozenset(
     (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg", ".3gp", ".wmv")
 )
@@ -57,6 +58,11 @@ def find_files(
                 raise
             on_error(folder, error)
         folders.extend(sorted(below, reverse=True))
+
+
+def is_pipe(path: object) -> bool:
+    """Whether it names standard input or output."""
+    return str(path) == PIPE
 
 
 def is_folder(entry: os.DirEntry) -> bool:

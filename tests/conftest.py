@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sgz import model
+from sgz import cli, model
 from sgz.model import EnhanceNet
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +50,19 @@ def seeded_net(conv_type: str = "dsc", scale_factor: int = 12) -> EnhanceNet:
                 parameter.mul_(2.0 if name.endswith("weight") else 1.0)
             list(net.e_conv7.children())[-1].bias.copy_(torch.tensor([-0.5, -0.4, -0.6]))
     return net.eval().requires_grad_(False)
+
+
+@pytest.fixture
+def sgz(monkeypatch, capsys):
+    """Runs the command: (exit code, standard output, errors)."""
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["sgz", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            cli.run()
+        return leaving.value.code, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture

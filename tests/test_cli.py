@@ -10,23 +10,10 @@ import numpy as np
 import pytest
 from pictures import bomb, files_under, png, scene, write_all
 
-from sgz import __version__, cli
+from sgz import __version__
 from sgz.image.photo import read_photo
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def sgz(monkeypatch, capsys):
-    """Runs the command: (exit code, standard output, errors)."""
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["sgz", *map(str, arguments)])
-        with pytest.raises(SystemExit) as leaving:
-            cli.run()
-        return leaving.value.code, *capsys.readouterr()
-
-    return run
 
 
 def test_a_photograph_goes_beside_itself_and_never_over_another_file(sgz, tmp_path):

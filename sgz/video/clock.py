@@ -15,10 +15,10 @@ class Clock:
     others take the same move when their own times jump, so sound and picture stay together.
     """
 
-    def __init__(self, container, start: float = 0.0):
+    def __init__(self, container, start: Fraction):
         self.jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)
         self.end = Fraction(0)  # of what was read of any stream, in seconds
-        self.moves = [Fraction(-start)]  # seconds by which each part of the recording is moved
+        self.moves = [-start]  # seconds by which each part of the recording is moved
         self.parts: dict[int, int] = {}  # part that each stream is in
         self.ends: dict[int, Fraction] = {}  # where each stream's last packet ended
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 
 from sgz.errors import UserError
+from sgz.files import is_pipe
 
 # Containers by suffix. Others (AVI) cannot hold what H.264 needs: frames out of order, any timing.
 CONTAINERS = {
@@ -44,6 +45,7 @@ CODECS = {
     "hevc": Codec("libx265", 19, "fast", 51),
     "vp9": Codec("libvpx-vp9", 24, "5", 63, odd_sizes=True),
     "av1": Codec("libsvtav1", 23, "8", 63, odd_sizes=True),
+    "raw": Codec("rawvideo", 0, "", 0, odd_sizes=True),  # no loss, no delay: for a pipe
 }
 
 
@@ -59,12 +61,12 @@ class Encoding:
 
 
 def container_of(path: Path, codec: Codec) -> str:
-    """The container a file name's suffix stands for.
+    """The container a file name's suffix stands for; of a pipe, NUT, which is read as it comes.
 
     Raises:
         UserError: an unknown suffix, or that container does not hold the codec.
     """
-    name = CONTAINERS.get(path.suffix.lower())
+    name = "nut" if is_pipe(path) else CONTAINERS.get(path.suffix.lower())
     if name is None:
         raise UserError(
             f"cannot write a video of type {path.suffix or '(none)'}: {path}; "
@@ -86,7 +88,7 @@ def choose_format(pix_fmt: str, size: tuple[int, int], codec: Codec) -> str:
     4:2:0 and 4:2:2 of odd width, and 4:2:0 of odd height, become 4:4:4 where the encoder wants
     even sizes. RGB becomes 4:4:4; transparency is dropped.
     """
-    offered = [format.name for format in av.Codec(codec.encoder, "w").video_formats]
+    offered = [format.name for format in av.Codec(codec.encoder, "w").video_formats or ()]
     source = av.VideoFormat(pix_fmt, *size)
     tall, wide = source.chroma_height(16) == 16, source.chroma_width(16) == 16
     if len(source.components) < 3 and pix_fmt != "pal8":
@@ -103,7 +105,7 @@ def choose_format(pix_fmt: str, size: tuple[int, int], codec: Codec) -> str:
     ]
     if pix_fmt == f"yuvj{finest}p":  # 8 bits of full range, by an old name
         names.insert(0, pix_fmt)
-    return next(name for name in names if name in offered)
+    return next(name for name in names if name in offered or not offered)
 
 
 def working_format(pix_fmt: str, source: str) -> str:
@@ -122,6 +124,8 @@ def working_format(pix_fmt: str, source: str) -> str:
 def encoder_options(encoding: Encoding) -> dict[str, str]:
     """FFmpeg's options for an encoder."""
     codec = CODECS[encoding.codec]
+    if encoding.codec == "raw":
+        return {}
     crf = str(codec.crf if encoding.crf is None else encoding.crf)
     preset = encoding.preset or codec.preset
     if encoding.codec == "vp9":

@@ -100,7 +100,7 @@ def enhance_frames(
     way = (PaperWay if enhancer.look == PAPER else NaturalWay)(enhancer)
     smoother = Smoother(way.find, smoothing, way.weigh, live)
     shares = yuv.shares_of_matrix(picture.matrix, picture.height)
-    bands = max(count_cores() // 2, 1)
+    bands = count_cores() if live else max(count_cores() // 2, 1)  # decoder and encoder want some
     scale = enhancer.scale_factor
 
     def find_values() -> Iterator[tuple]:

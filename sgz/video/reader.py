@@ -10,11 +10,12 @@ from pathlib import Path
 import av
 
 from sgz.errors import UserError
+from sgz.files import is_pipe
 from sgz.video.clock import Clock
 from sgz.video.picture import Picture, convert, picture_of
 
+LIVE = {"fpsprobesize": "0", "analyzeduration": "0"}  # FFmpeg's, to look at little in advance
 MAX_PIXELS = 36_000_000  # of a frame: 8K; 40 of them are in memory
-PIPE = "-"  # the name of standard input and output
 
 
 class Reader:
@@ -22,7 +23,7 @@ class Reader:
     other streams as they come. Nothing is read twice, so a pipe will do.
 
     Args:
-        path: the video, or PIPE for standard input.
+        path: the video, or - for standard input.
         note, damage: called with a sentence; see enhance_video.
         max_pixels: larger frames are refused.
         start, duration: seconds of the recording to begin at, and to read; None reads to the end.
@@ -49,15 +50,19 @@ class Reader:
         live: bool = False,
     ):
         self.path, self.note, self.damage, self.max_pixels = path, note, damage, max_pixels
-        self.live, self.window = live, duration
+        self.live = live
+        self.window = None if duration is None else exact(duration)
+        self.name = "standard input" if is_pipe(path) else path
         self.container = open_container(path, live)
         try:
-            self.video = find_pictures(self.container, path)
+            self.video = find_pictures(self.container, self.name)
             self.video.thread_type = "SLICE" if live else "AUTO"
+            if live:
+                self.video.codec_context.flags |= av.codec.context.Flags.low_delay
             self._check_size(self.video.codec_context)
             if start:
                 self._seek(start)
-            self.clock = Clock(self.container, start)
+            self.clock = Clock(self.container, exact(start))
             self.packets = self.broken_packets = self.broken_frames = self.frames = 0
             self.last: int | None = None  # presentation time of the last frame
             self.resized = False
@@ -82,7 +87,7 @@ class Reader:
         """Seconds, as the header says or as far as is to be read; 0 where it is silent."""
         whole = (self.container.duration or 0) / 1e6
         left = max(whole + float(self.clock.moves[0]), 0.0)
-        return left if self.window is None else min(self.window, left or self.window)
+        return left if self.window is None else min(float(self.window), left or float(self.window))
 
     @property
     def count(self) -> int | None:
@@ -115,12 +120,14 @@ class Reader:
                     break
         except av.error.FFmpegError as error:
             end = float(self.clock.end)
-            self.damage(f"{self.path} cannot be read beyond {end:.1f} s ({error.strerror})")
+            self.damage(f"{self.name} cannot be read beyond {end:.1f} s ({error.strerror})")
         if held is not None:
             if self.video.duration and not self.clock.moves[0] and len(self.clock.moves) == 1:
                 end = (self.video.start_time or 0) + self.video.duration
                 held.duration = end - held.pts if end > held.pts else held.duration
             yield held
+        if not self.frames and (start := -self.clock.moves[0]):
+            raise UserError(f"{self.name} ends before {float(start):g} s", "start")
         self._report()
 
     def read_frames(self, pix_fmt: str) -> Iterator:
@@ -144,14 +151,14 @@ class Reader:
                 self._first.append((packet, frames))
                 if frames:
                     return picture_of(frames[0], self.video)
-        raise UserError(f"{self.path} holds no frame that can be decoded; check that it plays")
+        raise UserError(f"{self.name} holds no frame that can be decoded; check that it plays")
 
     def _demux(self) -> Iterator[tuple]:
         """(packet, the frames that it completes), None for a packet of another stream."""
         for packet in self.container.demux():
             if self.clock.take(packet):
                 self.note(
-                    f"the clock of {self.path} starts again at {float(self.clock.end):.1f} s; "
+                    f"the clock of {self.name} starts again at {float(self.clock.end):.1f} s; "
                     "it is continued"
                 )
             yield packet, self._decode(packet) if packet.stream.index == self.video.index else None
@@ -196,12 +203,8 @@ class Reader:
         return convert(frame, picture, pix_fmt)
 
     def _seek(self, start: float) -> None:
-        """Go to the last key frame before `start`.
-
-        Raises:
-            UserError: a pipe cannot go there.
-        """
-        if self.path == PIPE:
+        """Go to the last key frame before `start`."""
+        if is_pipe(self.path):
             return  # what comes before is read and let go
         first = self.container.start_time or 0
         with suppress(av.error.FFmpegError):  # not seekable: the same
@@ -230,7 +233,7 @@ class Reader:
         """Refuse frames that would fill the memory."""
         if picture.width * picture.height > self.max_pixels:
             raise UserError(
-                f"{self.path} is {picture.width}x{picture.height}, over the limit of "
+                f"{self.name} is {picture.width}x{picture.height}, over the limit of "
                 f"{self.max_pixels / 1e6:.0f} megapixels a frame",
                 "max_pixels",
             )
@@ -238,19 +241,24 @@ class Reader:
     def _report(self) -> None:
         """Say what the file promises and does not have, once it is read to its end."""
         if self.broken_packets:
-            self.damage(f"{self.broken_packets} packets of {self.path} could not be decoded")
+            self.damage(f"{self.broken_packets} packets of {self.name} could not be decoded")
         if self.broken_frames:
-            self.damage(f"{self.broken_frames} frames of {self.path} are damaged")
-        if self.window is not None or self.clock.moves[0] or self.path == PIPE:
+            self.damage(f"{self.broken_frames} frames of {self.name} are damaged")
+        if self.window is not None or self.clock.moves[0] or is_pipe(self.path):
             return
         promised = len(self.video.index_entries or ()) or self.video.frames
         length = (self.container.duration or 0) / 1e6
         length += (self.container.start_time or 0) / 1e6
         if self.packets < promised:
-            self.damage(f"{self.path} ends early: it has {self.packets} of {promised} frames")
+            self.damage(f"{self.name} ends early: it has {self.packets} of {promised} frames")
         elif "matroska" in self.container.format.name and self.clock.end < length - 0.5:
             end = float(self.clock.end)
-            self.damage(f"{self.path} ends early: it has {end:.1f} of {length:.1f} s")
+            self.damage(f"{self.name} ends early: it has {end:.1f} of {length:.1f} s")
+
+
+def exact(seconds: float) -> Fraction:
+    """Seconds as they were written: 0.8 is 8/10, which the nearest float is not quite."""
+    return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def open_container(path: str | Path, live: bool = False):
@@ -259,14 +267,12 @@ def open_container(path: str | Path, live: bool = False):
     Raises:
         UserError: there is no such file, or it is no video.
     """
-    name, options = "pipe:0", {}
-    if live:
-        options = {"fflags": "nobuffer", "probesize": "32", "analyzeduration": "0"}
-    if path != PIPE:
-        name = str(path)
-        if not Path(path).is_file():
-            missing = f"{path} is not an ordinary file"
-            raise UserError(missing if Path(path).exists() else f"no such video: {path}", "source")
+    name, options = str(path), LIVE if live else {}
+    if is_pipe(path):
+        path, name = "standard input", "pipe:0"
+    elif not Path(path).is_file():
+        missing = f"{path} is not an ordinary file"
+        raise UserError(missing if Path(path).exists() else f"no such video: {path}", "source")
     try:
         return av.open(name, metadata_errors="replace", options=options)
     except av.error.FFmpegError as error:

@@ -7,18 +7,18 @@ No frame goes to disk, and a fixed number of them is in memory, however long the
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import av
 
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
-from sgz.files import whole_file
+from sgz.files import PIPE, is_pipe, whole_file
 from sgz.threads import prefetch
 from sgz.video.formats import CODECS, Encoding, container_of, working_format
 from sgz.video.frames import enhance_frames
-from sgz.video.picture import Picture
+from sgz.video.picture import HIGH_DEFINITION, HLG, PQ, Picture
 from sgz.video.reader import Reader
 from sgz.video.writer import Writer
 
@@ -39,8 +39,11 @@ def enhance_video(
     """Enhance a video into another file, with its sound and all else that it came with.
 
     Args:
-        source: the video, or one that is open already; it is closed.
-        encoding: codec, quality and pixel format; H.264 at visually lossless quality if left out.
+        source: the video, or one that is open already, perhaps in part, perhaps live; it is
+            closed. - is standard input.
+        target: the file; - is standard output, which gets NUT.
+        encoding: codec, quality and pixel format; if left out, H.264 at visually lossless quality,
+            and in a pipe the frames as they are.
         smoothing: how many seconds each way a frame's factor map is averaged; 0 takes each
             frame alone.
         keep_partial: when interrupted, complete the file with what was encoded so far.
@@ -56,21 +59,26 @@ def enhance_video(
         UserError: the source is no video, or the target cannot be written; there is no target.
         KeyboardInterrupt: there is no target, or with keep_partial a shorter one.
     """
-    target, encoding = Path(target), encoding or Encoding()
+    target = Path(target)
+    encoding = encoding or Encoding("raw" if is_pipe(target) else "h264")
     path = Path(source.path if isinstance(source, Reader) else source)
     if target.exists() and path.exists() and target.samefile(path):
         raise UserError(f"{target} is the input itself", "target")
     container_name = container_of(target, CODECS[encoding.codec])
     opened = source if isinstance(source, Reader) else Reader(source, note, damage)
     frames, interrupted = 0, False
-    with opened as reader, whole_file(target) as temporary:
+    place = nullcontext(PIPE) if is_pipe(target) else whole_file(target)
+    with opened as reader, place as temporary:
         picture = reader.picture
         writer = Writer(temporary, container_name, picture, encoding)
         for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
             note(sentence)
         working = working_format(writer.pix_fmt, picture.pix_fmt)
-        decoded = prefetch(reader.read(working), PREFETCHED)
-        items = prefetch(enhance_frames(enhancer, decoded, picture, smoothing), PREFETCHED)
+        if reader.live:  # one frame after the other: none waits for a thread
+            items = enhance_frames(enhancer, reader.read(working), picture, smoothing, live=True)
+        else:
+            decoded = prefetch(reader.read(working), PREFETCHED)
+            items = prefetch(enhance_frames(enhancer, decoded, picture, smoothing), PREFETCHED)
         with writer, closing(items):
             try:
                 for item in items:
@@ -91,7 +99,7 @@ def enhance_video(
     return frames
 
 
-def conversions(picture: Picture, encoding: Encoding, writer: "Writer") -> Iterator[str]:
+def conversions(picture: Picture, encoding: Encoding, writer: Writer) -> Iterator[str]:
     """A sentence for each way in which the frames are not stored as they came."""
     if writer.pix_fmt.replace("j", "") != picture.pix_fmt.replace("j", ""):
         yield f"the frames are converted from {picture.pix_fmt} to {writer.pix_fmt}"
@@ -100,5 +108,28 @@ def conversions(picture: Picture, encoding: Encoding, writer: "Writer") -> Itera
     if picture.interlaced and not CODECS[encoding.codec].interlacing:
         yield f"the source is interlaced, which {encoding.codec} does not mark; h264 does"
     in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")
-    if picture.aspect not in (None, 1) and not in_bitstream:
+    if writer.piped:
+        lost = ", ".join(untold(picture))
+        if lost and encoding.codec == "raw":
+            yield f"raw frames in a pipe do not tell their {lost}; tell the program that reads them"
+    elif picture.aspect not in (None, 1) and not in_bitstream:
         yield f"the pixel aspect {picture.aspect} is lost in {writer.name}; .mp4 keeps it"
+    if picture.transfer in (PQ, HLG):
+        name = "PQ" if picture.transfer == PQ else "HLG"
+        yield (
+            f"the source is HDR ({name}); its frames are brightened as they are coded, as if they "
+            "were SDR: for a sure result convert them first"
+        )
+
+
+def untold(picture: Picture) -> Iterator[str]:
+    """What NUT does not carry with raw frames, as far as a picture has it."""
+    if picture.colour_range == 2:
+        yield "full range"
+    usual = (1,) if picture.height >= HIGH_DEFINITION else (5, 6)
+    if picture.matrix not in (0, 2, *usual):
+        yield "colour matrix"
+    if picture.aspect not in (None, 1):
+        yield f"pixel aspect {picture.aspect}"
+    if picture.display_matrix:
+        yield "rotation"

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 
 from sgz.errors import UserError
+from sgz.files import is_pipe
 from sgz.video.formats import (
     CODECS,
     MP4_TAGS,
@@ -24,7 +25,8 @@ class Writer:
     """A video file being written: encoded frames, and packets of the source's other streams.
 
     Args:
-        path: where to write, under any name. container_name: from container_of.
+        path: where to write, under any name, or - for standard output. container_name: from
+            container_of.
 
     Raises:
         UserError: the encoder refuses the settings, or, from any method, the disk the data.
@@ -37,7 +39,10 @@ class Writer:
             picture.pix_fmt, (picture.width, picture.height), codec
         )
         self.options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
-        self.file = av.open(str(path), "w", format=container_name, container_options=self.options)
+        self.piped, name = is_pipe(path), str(path)
+        if self.piped:
+            name, self.options = "pipe:1", {"flush_packets": "1"}
+        self.file = av.open(name, "w", format=container_name, container_options=self.options)
         self.stream = self.file.add_stream(codec.encoder, picture.rate, encoder_options(encoding))
         self.copies: dict[int, object] = {}
         self.last: dict[int, int] = {}  # decoding time of each copied stream's last packet
@@ -77,6 +82,8 @@ class Writer:
     def __exit__(self, kind, error, traceback) -> None:
         with suppress(av.error.FFmpegError):  # after finish() there is nothing left to fail
             self.file.close()
+        if isinstance(error, av.error.FFmpegError) and self.piped:
+            raise UserError("nobody reads standard output any more") from error
         if isinstance(error, av.error.FFmpegError):
             raise UserError(
                 f"the video cannot be written ({error.strerror}); see that the disk has room",
@@ -88,7 +95,7 @@ class Writer:
         source, video = reader.container, reader.video
         tags = kept_tags(source.metadata)
         self.file.metadata.update(tags)
-        if self.options and not MP4_TAGS.issuperset(tags):
+        if "movflags" in self.options and not MP4_TAGS.issuperset(tags):
             self.file.container_options["movflags"] = "+faststart+use_metadata_tags"
         chapters = source.chapters()
         self.file.set_chapters(chapters)
@@ -123,6 +130,9 @@ class Writer:
     def write_pictures(self, packets: list, last: bool = False) -> None:
         """Write encoded packets, but for one that is kept until it is known not to be the last."""
         for packet in packets:
+            if self.piped:  # at once
+                self.file.mux(packet)
+                continue
             if self.held is None:
                 self.first_dts = packet.dts
             else:
