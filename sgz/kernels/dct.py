@@ -138,9 +138,10 @@ def shrink_strip(plane, total, step, limit, floor, scale, window, columns, sums)
     weights = np.repeat(window, SIDE)
     for left in range(0, length, SIDE):
         for row in range(SIDE):
-            line = plane[row, left : left + SIDE]
-            for i in range(SIDE):
-                block[row * SIDE + i] = line[i]
+            line, to = plane[row, left : left + SIDE], block[row * SIDE : row * SIDE + SIDE]
+            for i in range(0, SIDE, 4):  # four that are read first are written at once
+                a, b, c, d = line[i], line[i + 1], line[i + 2], line[i + 3]
+                to[i], to[i + 1], to[i + 2], to[i + 3] = a, b, c, d
         turned = columns[left * SIDE : left * SIDE + AREA]
         dct16(block, turned)
         turn(turned, block)
@@ -161,10 +162,12 @@ def shrink_strip(plane, total, step, limit, floor, scale, window, columns, sums)
         turn(turned, block)
         idct16(turned, block)
         for row in range(SIDE):
-            line = total[row, left : left + SIDE]
-            weight = window[row]
-            for i in range(SIDE):
-                line[i] += weight * block[row * SIDE + i]
+            line, more = total[row, left : left + SIDE], block[row * SIDE : row * SIDE + SIDE]
+            w = window[row]
+            for i in range(0, SIDE, 4):
+                a, b = line[i] + w * more[i], line[i + 1] + w * more[i + 1]
+                c, d = line[i + 2] + w * more[i + 2], line[i + 3] + w * more[i + 3]
+                line[i], line[i + 1], line[i + 2], line[i + 3] = a, b, c, d
 
 
 def shrink_strips(planes, totals, step, limits, floors, scale, window, columns, sums):

@@ -150,9 +150,16 @@ def natural_rows(
                         value += w0 * above_b[i] + w1 * below_b[i]
                         a[i] = min(max(value, -one), one)
                 xc = x[c]
-                for _ in range(iterations):
+                for _ in range(iterations // 4):  # four at a time stay in registers
                     for i in range(n):
-                        xc[i] = xc[i] + a[i] * (xc[i] * xc[i] - xc[i])
+                        value = xc[i]
+                        value += a[i] * (value * value - value)
+                        value += a[i] * (value * value - value)
+                        value += a[i] * (value * value - value)
+                        xc[i] = value + a[i] * (value * value - value)
+                for _ in range(iterations % 4):
+                    for i in range(n):
+                        xc[i] += a[i] * (xc[i] * xc[i] - xc[i])
             if channels == 3:
                 x0, x1, x2 = x[0], x[1], x[2]
                 for i in range(n):
