@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from sgz.errors import UserError
-from sgz.files import check_archive, write_whole
+from sgz.files import write_whole
+from sgz.model import load_safely
 
 
 def save_tensors(content: object, path: Path) -> None:
@@ -28,8 +29,7 @@ def load_tensors(path: Path):
         UserError: the file is no such file, or is damaged.
     """
     try:
-        check_archive(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_safely(path)
     except Exception as error:  # on damaged files torch raises nearly anything
         raise UserError(f"{path} is no file of tensors that torch can read safely") from error
 

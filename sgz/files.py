@@ -126,6 +126,9 @@ def write_whole(path: Path, content: bytes | memoryview, durable: bool = False) 
         temporary.write_bytes(content)
 
 
+FOLDER_BIT = 0x10  # of a member's attributes, as DOS has them
+
+
 def check_archive(path: Path) -> None:
     """Compare a zip file, as torch.save writes, with its own checksums; others are passed over.
 
@@ -137,6 +140,8 @@ def check_archive(path: Path) -> None:
         if file.read(4) != b"PK\x03\x04":
             return
     with zipfile.ZipFile(path) as archive:
+        if any(member.external_attr & FOLDER_BIT for member in archive.infolist()):
+            raise ValueError("a tensor is marked as a folder")  # for which torch reads nothing
         if damaged := archive.testzip():
             raise ValueError(f"{damaged} is damaged")
 
