@@ -47,6 +47,7 @@ from sgz.video.stream import Writer, enhance_video
 REMEDIES = {
     "source": "check --video_path",
     "target": "choose another --save_path",
+    "container": "choose a name in .mkv",
     "codec": "choose another --codec, or a name in .mp4 or .mkv",
     "pix_fmt": "see --pix_fmt",
     "encoding": "see --codec, --crf, --preset and --pix_fmt",

@@ -37,6 +37,7 @@ REMEDIES = {
     "video": "give it a video's name, such as .mp4",
     "suffix": "choose an OUT that ends in .png",
     "codec": "choose an OUT that ends in .mkv",
+    "container": "choose an OUT that ends in .mkv",
     "pix_fmt": "choose an OUT that ends in .mkv",
     "encoding": "choose an OUT that ends in .mkv",
     "device": "try --device cpu",

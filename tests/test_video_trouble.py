@@ -11,7 +11,7 @@ import time
 import av
 import numpy as np
 import pytest
-from clips import ROOT, decode_all, make_clip, make_video, save_weights
+from clips import ROOT, decode_all, make_clip, make_video, packets_of, save_weights
 
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
@@ -257,3 +257,42 @@ def test_interrupted(weights, long_clip, tmp_path, keep):
         assert 0 < len(decode_all(target)) < 250
     else:
         assert not target.exists()
+
+
+def with_sound(path, layout):
+    """A clip with uncompressed sound, of whose channels the file tells no more than how many."""
+    clip = make_clip(path.with_name("picture.avi"), 3, (48, 32), codec="mpeg4")
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        picture = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream("pcm_s16le", 8000, layout=layout)
+        channels = sound.codec_context.channels
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = picture
+                target.mux(packet)
+        frame = av.AudioFrame.from_ndarray(
+            np.arange(800 * channels, dtype=np.int16)[None], "s16", layout
+        )
+        frame.sample_rate, frame.pts = 8000, 0
+        target.mux(sound.encode(frame))
+        target.mux(sound.encode(None))
+    return path
+
+
+def test_sound_of_unnamed_channels_goes_into_mp4(enhancer, tmp_path):
+    source, target = with_sound(tmp_path / "a.avi", "stereo"), tmp_path / "b.mp4"
+    assert enhance_video(enhancer, source, target) == 3
+    assert b"".join(packets_of(target, "audio")) == np.arange(1600, dtype=np.int16).tobytes()
+
+
+def test_what_a_container_refuses_is_named_with_its_cause(enhancer, tmp_path):
+    source, target = with_sound(tmp_path / "a.mkv", "3.0"), tmp_path / "b.mp4"
+    with pytest.raises(UserError) as refused:
+        enhance_video(enhancer, source, target)
+    assert str(refused.value) == (
+        "stream 1 (audio, pcm_s16le) cannot be written into mp4 "
+        "(unsupported channel layout 3 channels)"
+    )
+    assert refused.value.argument == "container"  # for which the scripts know a remedy
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mkv", "picture.avi"]
+    assert enhance_video(enhancer, source, tmp_path / "b.mkv") == 3

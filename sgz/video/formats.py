@@ -1,5 +1,6 @@
 """What a video can be written as: containers, codecs, pixel formats."""
 
+import errno
 import io
 import re
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ MP4_TAGS = frozenset(
      "copyright", "description", "synopsis", "show", "network", "keywords", "lyrics", "grouping",
      "track", "disc", "creation_time")
 )  # fmt: skip
+
+# What an operating system says of a disk, not a container of what it is to hold.
+DISK_ERRORS = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EROFS)
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}  # by count of channels
 
 
 @dataclass(frozen=True)
@@ -144,6 +149,14 @@ def can_hold(container_name: str, stream) -> bool:
         return True
     except (av.error.FFmpegError, ValueError, TypeError):
         return False
+
+
+def usual_layout(sound) -> str | None:
+    """The usual layout of sound whose file tells how many channels it has, and no more.
+
+    AVI and uncompressed sound have none; MP4 wants one.
+    """
+    return LAYOUTS.get(sound.layout.nb_channels) if "channels" in sound.layout.name else None
 
 
 def kept_tags(tags: dict[str, str]) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """One video file that is being written: encoded frames, and the source's other streams."""
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import av
@@ -10,12 +10,14 @@ from sgz.errors import UserError
 from sgz.files import is_pipe
 from sgz.video.formats import (
     CODECS,
+    DISK_ERRORS,
     MP4_TAGS,
     Encoding,
     can_hold,
     choose_format,
     encoder_options,
     kept_tags,
+    usual_layout,
 )
 from sgz.video.picture import Picture, convert
 from sgz.video.reader import Reader
@@ -45,6 +47,7 @@ class Writer:
         self.file = av.open(name, "w", format=container_name, container_options=self.options)
         self.stream = self.file.add_stream(codec.encoder, picture.rate, encoder_options(encoding))
         self.copies: dict[int, object] = {}
+        self.copied: dict[int, str] = {}  # each copied stream's name in a sentence
         self.last: dict[int, int] = {}  # decoding time of each copied stream's last packet
         self.held = None  # the last encoded packet
         self.first_dts = 0  # of the encoded packets
@@ -82,13 +85,39 @@ class Writer:
     def __exit__(self, kind, error, traceback) -> None:
         with suppress(av.error.FFmpegError):  # after finish() there is nothing left to fail
             self.file.close()
-        if isinstance(error, av.error.FFmpegError) and self.piped:
-            raise UserError("nobody reads standard output any more") from error
         if isinstance(error, av.error.FFmpegError):
-            raise UserError(
-                f"the video cannot be written ({error.strerror}); see that the disk has room",
-                "target",
-            ) from error
+            raise self._refusal(error, "the picture") from error
+
+    def _refusal(self, error: Exception, what: str, log: list | None = None) -> UserError:
+        """What FFmpeg's error means for the person.
+
+        Args:
+            what: that could not be written.
+            log: what FFmpeg said besides.
+        """
+        if self.piped:
+            return UserError("nobody reads standard output any more")
+        if error.errno in DISK_ERRORS:
+            trouble = f"the video cannot be written ({error.strerror}); see that the disk has room"
+            return UserError(trouble, "target")
+        cause = next((line.strip() for _, _, line in log or ()), error.strerror)
+        return UserError(f"{what} cannot be written into {self.name} ({cause})", "container")
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Turn FFmpeg's error over the streams together into a sentence with its cause, which it
+        tells its log alone."""
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            with av.logging.Capture() as log:
+                yield
+        except av.error.FFmpegError as error:
+            names = list(self.copied.values())
+            one_of = "one of " if len(names) > 1 else ""
+            raise self._refusal(error, one_of + (", ".join(names) or "the picture"), log) from error
+        finally:
+            av.logging.set_level(level)
 
     def copy_from(self, reader: Reader) -> Iterator[str]:
         """Take over tags, chapters and the other streams; yields a sentence for each left out."""
@@ -106,17 +135,21 @@ class Writer:
                 continue
             if chapters and stream.type == "data" and "mp4" in source.format.name:
                 continue  # the titles of the chapters, which are written anew
+            codec = stream.codec_context.name if stream.codec_context else "unknown"
+            name = f"stream {stream.index} ({stream.type}, {codec})"
             if not can_hold(self.name, stream):
-                codec = stream.codec_context.name if stream.codec_context else "unknown"
                 yield (
-                    f"stream {stream.index} ({stream.type}, {codec}) cannot go into {self.name} "
-                    "and is left out; a name in .mkv holds more"
+                    f"{name} cannot go into {self.name} and is left out; a name in .mkv holds more"
                 )
                 continue
             copy = self.file.add_stream_from_template(stream, opaque=True)
+            if stream.type == "audio" and (layout := usual_layout(stream.codec_context)):
+                copy.codec_context.layout = layout
             copy.metadata.update(kept_tags(stream.metadata))
             copy.disposition = stream.disposition
-            self.copies[stream.index] = copy
+            self.copies[stream.index], self.copied[stream.index] = copy, name
+        with self._naming():
+            self.file.start_encoding()
 
     def write_frame(self, frame) -> None:
         """Encode a frame; its time is in the picture's time base."""
@@ -156,10 +189,14 @@ class Writer:
             packet.dts = last + 1
             packet.pts = max(packet.pts or 0, packet.dts)
         self.last[stream.index] = packet.dts
-        packet.stream = stream
-        self.file.mux(packet)
+        name, packet.stream = self.copied[packet.stream.index], stream
+        try:
+            self.file.mux(packet)
+        except av.error.FFmpegError as error:
+            raise self._refusal(error, name) from error
 
     def finish(self) -> None:
         """Encode what the encoder still holds and complete the file."""
         self.write_pictures(self.stream.encode(None), last=True)
-        self.file.close()
+        with self._naming():
+            self.file.close()
