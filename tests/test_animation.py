@@ -169,6 +169,16 @@ def test_a_picture_for_programs_without_animation_is_no_frame(tmp_path):
     assert [int(frame.pixels[0, 0, 1]) for frame in found.frames()] == [40, 41, 42]
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_frame_beyond_its_picture_costs_no_memory():
+    frames = [Image.new("RGB", (30, 20), (100 * i, 0, 0)) for i in range(3)]
+    content = bytearray(moving("GIF", frames, duration=50, disposal=0))
+    place = content.rindex(b"," + bytes(4) + b"\x1e\0\x14\0")
+    content[place + 5 : place + 9] = b"\x29" * 4  # 10,537 pixels a side
+    with pytest.raises(ImageError, match="a frame is larger than the picture"):
+        Animation(bytes(content))
+
+
 def test_limits(tmp_path):
     content = moving("PNG", [Image.new("RGB", (50, 40), (i, 9, 9)) for i in range(5)])
     with pytest.raises(ImageError, match="of 0 megapixels in all; make a video of it"):

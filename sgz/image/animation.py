@@ -86,9 +86,10 @@ class Animation:
             with opening.open_image(self.data) as image:
                 for number in range(self.first, self.first + self.count):
                     image.seek(number)
+                    if image.size != self.size:  # Pillow would grow the canvas, to any size
+                        raise ImageError("damaged: a frame is larger than the picture; replace it")
                     image.load()
-                    stack = to_array(image, "RGBA")[: self.size[1], : self.size[0]]
-                    yield stack, float(image.info.get("duration", 0))
+                    yield to_array(image, "RGBA"), float(image.info.get("duration", 0))
         except (ImageError, MemoryError):
             raise
         except Exception as error:  # Pillow raises nearly anything
