@@ -20,6 +20,7 @@ from PIL import Image
 
 from evaluation import matching, metrics, protocol, report, tables
 from evaluation.tables import Column, Results
+from sgz.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
@@ -430,10 +431,19 @@ def test_a_network_with_other_classes_and_its_interval(labels):
     assert re.search(r"images 100\.0 to 100\.0 \(\+\d+\.\d to \+\d+\.\d over the input\)", text)
     mapping.write_text('{"dark": [1, 9]}')
     fails(run(), "has outputs 0 to 4; the mapping of classes names 9")
-    for wrong in ("[1]", '{"a": [1], "b": [1]}', '{"a": []}', '{"a": ["x"]}', "{"):
-        mapping.write_text(wrong)
-        fails(run(), "is no mapping of classes")
+    mapping.write_text('{"a": [1], "b": [1]}')
+    fails(run(), "is no mapping of classes")
     fails(run("--num_classes", 3), "without --num_classes")
+
+
+@pytest.mark.parametrize("wrong", ["[1]", '{"a": []}', '{"a": ["x"]}', "{", ""])
+def test_what_is_no_mapping_of_classes(tmp_path, wrong):
+    from evaluation.segmenter import read_mapping
+
+    mapping = tmp_path / "classes.json"
+    mapping.write_text(wrong)
+    with pytest.raises(UserError, match="is no mapping of classes"):
+        read_mapping(mapping)
 
 
 def test_the_bootstrap_against_a_plain_one():
