@@ -39,6 +39,8 @@ def fit_strength(small: np.ndarray, factor: np.ndarray, iterations: int = 8) -> 
         factor: its map, [M, h, w] in [-1, 1], highlights spared.
         iterations: how often the curve is applied.
     """
+    if len(factor) == 1:  # the curve keeps the channels' order: the largest stays it
+        small = small.max(axis=0, keepdims=True)
     step = -(-max(small.shape[1:]) // SIDE)
     small, factor = small[:, ::step, ::step], factor[:, ::step, ::step]
     tried = brighten(small, factor, STRENGTHS, iterations)

@@ -48,12 +48,13 @@ def adjust_factor(factor: np.ndarray, seen: np.ndarray, look: Look, iterations: 
     Args:
         seen: what the network saw, [C, h, w], black subtracted.
     """
+    shape = factor.shape
     if look.hue_preserving:
-        factor = np.broadcast_to(factor.mean(axis=0), factor.shape)
+        factor = factor.mean(axis=0, keepdims=True)
     if look.exposure:
         factor = spare_highlights(seen, factor)
         factor = factor * np.float32(fit_strength(seen, factor, iterations))
-    return np.ascontiguousarray(factor.clip(-1, 1))
+    return np.ascontiguousarray(np.broadcast_to(factor.clip(-1, 1), shape))
 
 
 def treat(
