@@ -40,7 +40,11 @@ def wavelets(image: np.ndarray, sigma: float) -> np.ndarray:
 def bm3d(image: np.ndarray, sigma: float) -> np.ndarray:
     """BM3D of colours, its authors' package: for research alone, so no requirement of ours."""
     package = importlib.import_module("bm3d")
+    gray = bool((image == image[..., :1]).all())  # its colours would be divided by their range, 0
     with ONE_AT_A_TIME:  # its own threads bear no others
+        if gray:
+            plane = package.bm3d(image[..., 0] / 255.0, sigma / 255)
+            return to_levels(255 * np.repeat(plane[..., None], 3, axis=2))
         return to_levels(255 * package.bm3d_rgb(image / 255.0, sigma / 255))
 
 
