@@ -186,4 +186,11 @@ def test_limits(tmp_path):
     (tmp_path / "x.png").write_bytes(png(scene(9, 9)))
     assert read_animation(tmp_path / "x.png") is None
     assert delay(70_000) == (7000, 100)
+    frames = [Image.new("RGB", (9, 9), (90 * i, 9, 9)) for i in range(2)]
+    (tmp_path / "x.webp").write_bytes(moving("WEBP", frames, duration=[5_000_000, 50]))
+    enhance_file(lambda image: image, tmp_path / "x.webp", tmp_path / "x.gif")
+    assert seen((tmp_path / "x.gif").read_bytes())[1] == [655_350, 50]  # as long as a GIF can
+    (tmp_path / "long.png").write_bytes(png(scene(1, 66_000)))
+    with pytest.raises(ImageError, match="cannot be written as GIF, whose sides end at 65535"):
+        enhance_file(lambda image: image, tmp_path / "long.png", tmp_path / "long.gif")
     assert set(WRITERS) == set(SUFFIX)

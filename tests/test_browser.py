@@ -9,14 +9,15 @@ import sys
 import threading
 import time
 import zipfile
+from fractions import Fraction
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from browsing import FLAGS, WEBGPU
+from clips import decode_all, frame_times, make_clip, packets_of
 from pictures import bomb, png, saved, scene, turned
 from PIL import Image, ImageCms
 
@@ -226,18 +227,51 @@ def test_the_first_screen_shows_a_sample_before_and_after(visit):
     page.close()
 
 
-def test_a_video_is_brightened_and_downloaded(visit):
-    page = visit("?plain")
-    page.set_input_files("#video-file", ROOT / "demo/Movie/sample.mp4")
+def brightened(page, path: Path) -> tuple[Path, str]:
+    """The video that the page makes of one: its file and name."""
+    page.set_input_files("#video-file", path)
     page.wait_for_selector("#status:has-text('Done.'), #error:visible")
+    assert page.is_hidden("#error"), page.inner_text("#error-text")
     with page.expect_download() as waiting:
         page.click("#download")
-    assert waiting.value.suggested_filename.startswith("sample-bright.")
-    with av.open(waiting.value.path()) as clip:
-        frames = [frame.to_ndarray(format="rgb24") for frame in clip.decode(video=0)]
-    with av.open(ROOT / "demo/Movie/sample.mp4") as clip:
-        dark = next(clip.decode(video=0)).to_ndarray(format="rgb24")
-    assert len(frames) > 2
+    return Path(waiting.value.path()), waiting.value.suggested_filename
+
+
+def test_a_video_is_brightened_frame_by_frame_with_its_times_and_sound(visit, tmp_path):
+    times = [0, 40, 80, 200, 240, 320, 330, 400]  # of no even rate
+    dark = make_clip(
+        tmp_path / "dark.mp4", len(times), (128, 96), times=times, sound=True,
+        time_base=Fraction(1, 1000),
+    )  # fmt: skip
+    page = visit()
+    path, name = brightened(page, dark)
+    assert page.inner_text("#status") == f"Done. {len(times)} frames."
+    assert name.rsplit(".", 1)[0] == "dark-bright"
+    assert [round(1000 * time) for time in frame_times(path)] == times
+    for before, after in zip(decode_all(dark), decode_all(path), strict=True):
+        assert after.shape == before.shape
+        assert after.mean() > before.mean() + 20
+    assert packets_of(path, "audio")
+    if name.endswith("mp4"):
+        assert packets_of(path, "audio") == packets_of(dark, "audio")  # copied
+    assert page.locator("#before-frame").is_visible()
+
+    page.set_input_files("#video-file", ROOT / "demo/Movie/sample.mp4")
+    page.wait_for_selector("#status:has-text('%')")
+    page.click("#camera")  # which now stops it
+    assert page.get_attribute("#page", "data-state") == "empty"
+    path, _ = brightened(page, dark)
+    assert len(decode_all(path)) == len(times)
+    page.close()
+
+
+def test_where_there_is_no_webcodecs_a_video_is_played_and_recorded(visit, tmp_path):
+    page = visit("?plain&played")
+    clip = make_clip(tmp_path / "sample.mp4", 24, (128, 96), sound=True)
+    path, name = brightened(page, clip)
+    assert name.startswith("sample-bright.")
+    frames, dark = decode_all(path), decode_all(clip)[0]
+    assert frames
     assert frames[-1].shape == dark.shape
     assert frames[-1].mean() > dark.mean() + 20
     page.set_input_files(
@@ -249,12 +283,12 @@ def test_a_video_is_brightened_and_downloaded(visit):
 
 
 def test_a_picture_is_seen_at_its_own_size_and_moved(shared):
-    choose(shared, png(scene(1200, 1600)), "large.png")
+    choose(shared, png(scene(800, 1000)), "large.png")
     shared.click("#whole")
     box = "(() => { const b = document.querySelector('#after').getBoundingClientRect(); " \
           "return [b.left, b.top, b.width, b.height] })()"  # fmt: skip
     left, top, width, height = shared.evaluate(box)
-    assert (width, height) == (1600, 1200)
+    assert (width, height) == (1000, 800)
     stage = shared.locator("#stage").bounding_box()
     x, y = stage["x"] + 100, stage["y"] + stage["height"] - 60
     shared.mouse.move(x, y)
@@ -263,7 +297,7 @@ def test_a_picture_is_seen_at_its_own_size_and_moved(shared):
     shared.mouse.up()
     assert shared.evaluate(box)[:2] == [left - 40, top - 30]
     shared.click("#fit")
-    assert shared.evaluate(box)[2] == shared.locator("#stage").bounding_box()["width"] < 1600
+    assert shared.evaluate(box)[2] == shared.locator("#stage").bounding_box()["width"] < 1000
 
 
 @pytest.fixture

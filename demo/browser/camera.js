@@ -60,7 +60,7 @@ const JUMP = 0.15; // a change of the map as a whole: the light was switched, or
 export class Smoother {
   // What to give the frame of now: {black, seen, factor, exposure} with means of map and black.
   smooth(found) {
-    const time = performance.now() / 1000;
+    const time = this.now ?? performance.now() / 1000; // a film has a time of its own
     const { values } = found.factor;
     if (this.mean?.length !== values.length || change(this.mean, values) > JUMP) {
       this.mean = Float32Array.from(values);

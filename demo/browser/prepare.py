@@ -3,9 +3,9 @@
     python demo/browser/prepare.py
     python -m http.server -d demo/browser
 
-What is written into the page's folder is not kept in git: `vendor/` with ONNX Runtime Web from npm
-and three sample photographs, and the network of a checkpoint as `sgz.onnx`. Then the folder can be
-copied to any static host, and `npm pack` makes a package of it.
+What is written into the page's folder is not kept in git: `vendor/` with ONNX Runtime Web and
+mediabunny from npm and three sample photographs, and the network of a checkpoint as `sgz.onnx`.
+Then the folder can be copied to any static host, and `npm pack` makes a package of it.
 """
 
 import hashlib
@@ -26,24 +26,31 @@ from sgz.errors import UserError
 from sgz.files import write_whole
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = "onnxruntime-web@1.30.0"
-# Of the package's 130 MB the page needs two files; the names served end in .js and .wasm, as many
+# Of each package the page needs one or two files; the names served end in .js and .wasm, as many
 # hosts do not know .mjs. Served to other people's browsers, they must be what was tested.
-FILES = {
-    "ort.js": (
-        "package/dist/ort.wasm.bundle.min.mjs",
-        "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
-    ),
-    "ort-wasm-simd-threaded.wasm": (
-        "package/dist/ort-wasm-simd-threaded.wasm",
-        "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
-    ),
+PACKAGES = {
+    "onnxruntime-web@1.30.0": {
+        "ort.js": (
+            "package/dist/ort.wasm.bundle.min.mjs",
+            "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
+        ),
+        "ort-wasm-simd-threaded.wasm": (
+            "package/dist/ort-wasm-simd-threaded.wasm",
+            "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
+        ),
+    },
+    "mediabunny@1.61.0": {
+        "mediabunny.js": (
+            "package/dist/bundles/mediabunny.min.mjs",
+            "fa696c53494b6b09a8b310ec51e3c44a59e79513234fb832255a38c686162009",
+        ),
+    },
 }
 SAMPLES = ("samples/chelsea.png", "photographs/sunset.jpg", "photographs/meadow.jpg")
 
 
-def fetch_package(folder: Path) -> Path:
-    """The package's archive, downloaded into a folder by npm.
+def fetch_package(package: str, folder: Path) -> Path:
+    """A package's archive, downloaded into a folder by npm.
 
     Raises:
         UserError: there is no npm, or it cannot fetch the package.
@@ -52,7 +59,7 @@ def fetch_package(folder: Path) -> Path:
     if npm is None:
         raise UserError("npm is not installed; it comes with Node.js (Debian: apt install npm)")
     done = subprocess.run(
-        [npm, "pack", PACKAGE, "--silent", "--pack-destination", str(folder)],
+        [npm, "pack", package, "--silent", "--pack-destination", str(folder)],
         capture_output=True,
         text=True,
         check=False,
@@ -60,7 +67,7 @@ def fetch_package(folder: Path) -> Path:
     archives = list(folder.glob("*.tgz"))
     if done.returncode or not archives:
         raise UserError(
-            f"npm could not fetch {PACKAGE}; check the connection with: npm view {PACKAGE} version"
+            f"npm could not fetch {package}; check the connection with: npm view {package} version"
         )
     return archives[0]
 
@@ -70,25 +77,28 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def is_vendored(vendor: Path) -> bool:
-    """Whether the folder holds the files already, unharmed."""
+def is_vendored(package: str, vendor: Path) -> bool:
+    """Whether the folder holds a package's files already, unharmed."""
     return all(
         (vendor / name).is_file() and digest((vendor / name).read_bytes()) == expected
-        for name, (_, expected) in FILES.items()
+        for name, (_, expected) in PACKAGES[package].items()
     )
 
 
-def fetch_vendor(vendor: Path) -> None:
-    """Fill the folder with the package's files.
+def fetch_vendor(package: str, vendor: Path) -> None:
+    """Put a package's files into the folder.
 
     Raises:
         UserError: the package cannot be had, or is not the one that was tested.
     """
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(fetch_package(Path(folder))) as tar:
-        for name, (member, expected) in FILES.items():
-            content = tar.extractfile(member).read()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tarfile.open(fetch_package(package, Path(folder))) as archive,
+    ):
+        for name, (member, expected) in PACKAGES[package].items():
+            content = archive.extractfile(member).read()
             if digest(content) != expected:
-                raise UserError(f"{PACKAGE} came with another {member} than was tested; not used")
+                raise UserError(f"{package} came with another {member} than was tested; not used")
             write_whole(vendor / name, content)
 
 
@@ -119,11 +129,11 @@ def browser_parser() -> argparse.ArgumentParser:
 def main() -> None:
     options = browser_parser().parse_args()
     vendor = options.page_dir / "vendor"
-    if is_vendored(vendor):
-        print(f"{vendor}: {PACKAGE} is there")
-    else:
-        fetch_vendor(vendor)
-        print(f"{vendor}: {PACKAGE}")
+    for package in PACKAGES:
+        there = is_vendored(package, vendor)
+        if not there:
+            fetch_vendor(package, vendor)
+        print(f"{vendor}: {package}{' is there' if there else ''}")
     for name in SAMPLES:
         content = (ROOT / "data/test_data" / name).read_bytes()
         write_whole(vendor / Path(name).name, content)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from sgz.errors import ImageError
 from sgz.pixels import to_rgb
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 COLOURS = 255  # of a picture; the last one of its 256 is the transparent one
 UNSEEN = 3  # levels by which a pixel may change and is left as it was: it does not flicker
 OPAQUE = 128  # alpha from which on a pixel is seen
-MOST_REPEATS = 0xFFFF
+MOST = 0xFFFF  # of a side, of repeats, and of a picture's hundredths of a second
 
 
 def encode(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
@@ -23,7 +24,13 @@ def encode(pixels: np.ndarray, alpha: np.ndarray | None) -> bytes:
 
 
 def header_for(width: int, height: int) -> bytes:
-    """How a file begins, without a table of colours: each picture has its own."""
+    """How a file begins, without a table of colours: each picture has its own.
+
+    Raises:
+        ImageError: a side is too long for the type.
+    """
+    if max(width, height) > MOST:
+        raise ImageError(f"cannot be written as GIF, whose sides end at {MOST} pixels", "suffix")
     return b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0)
 
 
@@ -40,7 +47,7 @@ def picture(
     blocks = GifImagePlugin.getdata(
         in_few_colours(pixels, holes),
         offset,
-        duration=10 * round(milliseconds / 10),
+        duration=10 * min(round(milliseconds / 10), MOST),
         disposal=disposal,
         include_color_table=True,
         **({"transparency": COLOURS} if holes.any() else {}),
@@ -88,7 +95,7 @@ class GifWriter:
     def _begin(self, width: int, height: int) -> None:
         self.file.write(header_for(width, height))
         if self.plays != 1:
-            repeats = min(max(self.plays - 1, 0), MOST_REPEATS)
+            repeats = min(max(self.plays - 1, 0), MOST)
             self.file.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0))
 
     def _changes(self, pixels: np.ndarray, milliseconds: float) -> bytes:
