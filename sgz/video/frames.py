@@ -9,7 +9,7 @@ import numpy as np
 
 from sgz.enhancer import Enhancer
 from sgz.kernels import rgb, yuv, yuv_natural
-from sgz.kernels.yuv_natural import Memory, Recipe
+from sgz.kernels.yuv_natural import Memory, Noise, Recipe
 from sgz.look.guided_map import fit_guide
 from sgz.look.options import PAPER
 from sgz.look.treatment import black_of
@@ -50,19 +50,20 @@ class NaturalWay:
 
     def __init__(self, enhancer: Enhancer):
         self.enhancer, self.look = enhancer, enhancer.look
-        self.meter = NoiseMeter()
+        self.meter: NoiseMeter | None = None
         self.memory: Memory | None = None
         self.scene = -1  # of the frame in memory
 
-    def look_at(self, planes: yuv.Planes) -> tuple[float, float]:
-        """A frame's noise, luma's and chroma's, in its codes."""
-        if self.look.denoise == "off":
-            return 0.0, 0.0
+    def look_at(self, planes: yuv.Planes) -> Noise | None:
+        """A frame's noise; frames come in order."""
+        if self.look.denoise in ("off", 0):
+            return None
         if self.look.denoise == "auto":
-            noise = self.meter.measure(planes.arrays[0], planes.width, planes.height, planes.bits)
-            return noise, max(noise / 2, CHROMA)
-        noise = float(self.look.denoise) * (1 << (planes.bits - 8)) * planes.levels()[1] / 255
-        return noise, noise / 2
+            self.meter = self.meter or NoiseMeter(planes.bits, planes.levels()[0])
+            luma = self.meter.measure(planes.arrays[0], planes.width, planes.height)
+            return Noise(luma, CHROMA * (1 << (planes.bits - 8)))
+        noise = float(self.look.denoise) * planes.levels()[1] / 255
+        return Noise(np.full(1 << planes.bits, noise, np.float32), noise / 2)
 
     def find(self, small: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
         """Of a picture [h, w, 3] in [0, 1]: its map's mean; black point, slope, offset."""
@@ -78,7 +79,7 @@ class NaturalWay:
 
     def apply(self, planes: yuv.Planes, values: tuple, scene: int, noise, *workers) -> None:
         """Enhance a frame in place; frames come in order."""
-        if self.memory is None and any(noise):
+        if self.memory is None and noise:
             self.memory = Memory.of(planes)
         if self.memory is not None and scene != self.scene:
             self.memory.fresh = True
