@@ -1,4 +1,5 @@
-"""Video speed: the stream against a plain PyAV transcode and against frames on disk, in one run.
+"""Video speed and size: the stream against a plain PyAV transcode and frames on disk, in one run;
+and the processor time of each of the stream's steps.
 
 python benchmarks/video.py
 python benchmarks/video.py --video dark.mp4
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -18,6 +20,7 @@ sys.path.insert(0, str(ROOT))  # run from anywhere
 
 from option import add_checkpoint_option
 from sgz.command import SIZE, new_parser, run_script
+from sgz.method import LOOKS
 
 WIDTH, HEIGHT = 1920, 1080
 CRF = "17"  # the default of make_video.py
@@ -52,7 +55,7 @@ def make_clip(source: Path | None, target: Path, frames: int) -> None:
 
 
 def transcode(source: Path, target: Path) -> None:
-    """What PyAV's own example does: decode, encode, with the stream's default settings."""
+    """What PyAV's own example does, decode and encode, with the stream's settings."""
     import av
 
     with av.open(str(source)) as given, av.open(str(target), "w") as container:
@@ -61,6 +64,7 @@ def transcode(source: Path, target: Path) -> None:
         options = {"crf": CRF, "preset": "veryfast"}
         stream = container.add_stream("libx264", video.average_rate, options)
         stream.width, stream.height, stream.pix_fmt = video.width, video.height, "yuv420p"
+        stream.codec_context.thread_type = "AUTO"  # whole frames side by side
         for frame in given.decode(video):
             frame.pict_type = 0
             container.mux(stream.encode(frame))
@@ -94,47 +98,107 @@ def frames_on_disk(source: Path, target: Path, enhancer, folder: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def measure(ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, float]:
-    """Median seconds of each way, taken in turns after one round of warming up."""
+def measure(
+    ways: dict[str, Callable[[], None]], target: Path, rounds: int
+) -> dict[str, tuple[float, int]]:
+    """Median seconds of each way, taken in turns after one round of warming up; bytes written."""
     times: dict[str, list[float]] = {name: [] for name in ways}
+    sizes = {}
     for turn in range(rounds + 1):
         for name, way in ways.items():
             start = time.perf_counter()
             way()
+            sizes[name] = target.stat().st_size
             if turn:
                 times[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in times.items()}
+    return {name: (median(values), sizes[name]) for name, values in times.items()}
 
 
 def video_speed(
-    weights: Path, source: Path | None = None, frames: int = 120, rounds: int = 5
-) -> list[tuple[str, float, float]]:
-    """(way, frames per second, share of the plain transcode's) for 1080p H.264 veryfast.
+    weights: Path, clip: Path, target: Path, frames: int, rounds: int
+) -> list[tuple[str, float, float, float]]:
+    """(way, frames per second, share of the plain transcode's, MB) for H.264 veryfast.
 
     The stream runs the same encoder at the same settings; "stream, strength 0" passes frames
     through it untouched, so its encoder sees the transcode's pictures: what is between the two is
-    the threads' cost, and between it and "stream" the enhancement's and brighter pictures'.
+    the threads' cost, and between it and the looks the enhancement's and brighter pictures'.
     """
     from sgz.enhancer import Enhancer
     from sgz.video.formats import Encoding
     from sgz.video.stream import enhance_video
 
-    encoding = Encoding("h264", int(CRF), "veryfast")
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch)
-        clip, target = folder / "clip.mp4", folder / "out.mp4"
-        make_clip(source, clip, frames)
-        enhancer, idle = Enhancer(weights, threads=1), Enhancer(weights, strength=0, threads=1)
-        pictures = Enhancer(weights)
-        ways = {
-            "plain transcode": lambda: transcode(clip, target),
-            "stream": lambda: enhance_video(enhancer, clip, target, encoding),
-            "stream, strength 0": lambda: enhance_video(idle, clip, target, encoding),
-            "frames to JPEG and back": lambda: frames_on_disk(clip, target, pictures, folder),
-        }
-        seconds = measure(ways, rounds)
-    plain = seconds["plain transcode"]
-    return [(name, frames / value, plain / value) for name, value in seconds.items()]
+    encoding, pictures = Encoding("h264", int(CRF), "veryfast"), Enhancer(weights)
+    streams = {
+        "stream, paper": Enhancer(weights, threads=1),
+        "stream, natural": Enhancer(weights, threads=1, look="natural"),
+        "stream, strength 0": Enhancer(weights, threads=1, strength=0),
+    }
+    ways = {"plain transcode": lambda: transcode(clip, target)}
+    for name, enhancer in streams.items():
+        ways[name] = partial(enhance_video, enhancer, clip, target, encoding)
+    ways["frames to JPEG and back"] = lambda: frames_on_disk(clip, target, pictures, clip.parent)
+    found = measure(ways, target, rounds)
+    plain = found["plain transcode"][0]
+    return [
+        (name, frames / seconds, plain / seconds, size / 1e6)
+        for name, (seconds, size) in found.items()
+    ]
+
+
+def processor_times(weights: Path, clip: Path, target: Path, look: str) -> dict[str, float]:
+    """Milliseconds of processor time a frame that each step takes, measured one by one."""
+    from sgz.enhancer import Enhancer
+    from sgz.video.formats import Encoding
+    from sgz.video.frames import enhance_frames
+    from sgz.video.reader import Reader
+    from sgz.video.writer import Writer
+
+    def enhance(denoise: str | None) -> tuple[list, float]:
+        enhancer = Enhancer(weights, threads=1, look=look, denoise=denoise)
+        with Reader(clip) as reader:
+            frames = reader.read_frames("yuv420p")
+            return timed(lambda: [*enhance_frames(enhancer, frames, reader.picture, 0.5)])
+
+    def encode() -> None:
+        with Writer(target, "mp4", picture, Encoding("h264", int(CRF), "veryfast")) as writer:
+            for frame in bright:
+                writer.write_frame(frame)
+            writer.finish()
+
+    with Reader(clip) as reader:
+        picture = reader.picture
+        decoded, decoding = timed(lambda: [*reader.read_frames("yuv420p")])
+    network = timed(lambda: find_only(Enhancer(weights, threads=1, look=look), decoded, picture))[1]
+    decoded.clear()
+    enhance(None)  # compiles
+    mapped = enhance("off")[1]
+    bright, whole = enhance(None)
+    steps = {"decode": decoding, "network": network, "kernel": mapped - network - decoding}
+    steps |= {"noise": whole - mapped, "encode": timed(encode)[1]}
+    return {name: 1000 * seconds / len(bright) for name, seconds in steps.items()}
+
+
+def find_only(enhancer, frames: list, picture) -> None:
+    """What the stream finds for frames, without the pass that applies it."""
+    from sgz.kernels import rgb, yuv
+    from sgz.look.options import PAPER
+    from sgz.video.frames import NaturalWay, PaperWay, planes_of
+    from sgz.video.smoothing import Smoother
+
+    way = (PaperWay if enhancer.look == PAPER else NaturalWay)(enhancer)
+    smoother = Smoother(way.find, 0.5, way.weigh)
+    shares = yuv.shares_of_matrix(picture.matrix, picture.height)
+    for frame in frames:
+        planes = planes_of(frame, picture, shares)
+        cells = rgb.read_cells(planes.read, (planes.height, planes.width), enhancer.scale_factor)
+        for _ in smoother.add(frame, planes.to_rgb(cells), frame.time):
+            pass
+
+
+def timed(work: Callable[[], object]) -> tuple:
+    """What work returns, and the processor time that all threads took for it, in seconds."""
+    start = time.process_time()
+    return work(), time.process_time() - start
 
 
 def benchmark_video_parser() -> argparse.ArgumentParser:
@@ -154,10 +218,19 @@ def benchmark_video_parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = benchmark_video_parser().parse_args()
-    rows = video_speed(options.weight_dir, options.video, options.frames, options.rounds)
-    print("| 1920x1080, H.264 veryfast | frames/s | times the plain transcode |\n|---|---:|---:|")
-    for name, rate, share in rows:
-        print(f"| {name} | {rate:.1f} | {share:.2f} |")
+    weights, frames = options.weight_dir, options.frames
+    with tempfile.TemporaryDirectory() as scratch:
+        clip, target = Path(scratch, "clip.mp4"), Path(scratch, "out.mp4")
+        make_clip(options.video, clip, frames)
+        rows = video_speed(weights, clip, target, frames, options.rounds)
+        steps = {look: processor_times(weights, clip, target, look) for look in LOOKS}
+    print("| 1920x1080, H.264 veryfast | frames/s | times the plain transcode | MB |")
+    print("|---|---:|---:|---:|")
+    for name, rate, share, size in rows:
+        print(f"| {name} | {rate:.1f} | {share:.2f} | {size:.1f} |")
+    print(f"\n| ms of processor a frame | {' | '.join(steps[LOOKS[0]])} |\n|---|{5 * '---:|'}")
+    for look, parts in steps.items():
+        print(f"| {look} | {' | '.join(f'{part:.1f}' for part in parts.values())} |")
 
 
 if __name__ == "__main__":
