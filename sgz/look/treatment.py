@@ -54,7 +54,7 @@ def adjust_factor(factor: np.ndarray, seen: np.ndarray, look: Look, iterations: 
     if look.exposure:
         factor = spare_highlights(seen, factor)
         factor = factor * np.float32(fit_strength(seen, factor, iterations))
-    return np.ascontiguousarray(np.broadcast_to(factor.clip(-1, 1), shape))
+    return np.array(np.broadcast_to(factor.clip(-1, 1), shape), order="C")
 
 
 def treat(
