@@ -1,5 +1,8 @@
 """Sliding-window DCT shrinkage of a picture's planes, a strip of 16 rows at a time.
 
+Planes are cut into tiles of 16 columns, each row by row: [C, L / 16, rows * 16], so that a strip's
+part of a tile lies in one piece. L is a multiple of 16 and holds all blocks.
+
 The plan, for each strip (it begins STEP rows below the one before) and each plane:
 1. the vertical DCT of all its columns, turned so that a column's 16 frequencies lie side by side;
 2. for each block of 16 columns (STEP apart): the horizontal DCT, every coefficient shrunk by
@@ -124,26 +127,96 @@ def turn(x, y):
 
 
 @inline
-def shrink_strip(plane, total, step, limit, floor, scale, window, columns, sums):
-    """Add a strip's shrunk blocks to `total`.
+def copy_row(source, i, target, j):
+    """16 values; four that are all read before they are written go at once."""
+    for k in range(0, SIDE, 4):
+        a, b, c, d = source[i + k], source[i + k + 1], source[i + k + 2], source[i + k + 3]
+        target[j + k], target[j + k + 1], target[j + k + 2], target[j + k + 3] = a, b, c, d
 
-    plane, total: [16, L] float32, L a multiple of 16 that holds all blocks.
-    limit, scale: [256] float32, as of shrink_tables; floor: least share kept; window: [16].
-    columns, sums: [16 L] float32, scratch.
+
+def load_rows(image, planes, rows, columns, top, pad):
+    """Padded rows from `top` on of [H, W * C] image into planes, mirrored.
+
+    Of R, G, B the planes are (R + G + B) / sqrt(3), (R - B) / sqrt(2), (R - 2 G + B) / sqrt(6).
     """
-    length = plane.shape[1]
-    blocks = (length - SIDE) // step + 1
-    block = np.empty(AREA, np.float32)
-    other = np.empty(AREA, np.float32)
-    weights = np.repeat(window, SIDE)
-    for left in range(0, length, SIDE):
-        for row in range(SIDE):
-            line, to = plane[row, left : left + SIDE], block[row * SIDE : row * SIDE + SIDE]
-            for i in range(0, SIDE, 4):  # four that are read first are written at once
-                a, b, c, d = line[i], line[i + 1], line[i + 2], line[i + 3]
-                to[i], to[i + 1], to[i + 2], to[i + 3] = a, b, c, d
-        turned = columns[left * SIDE : left * SIDE + AREA]
-        dct16(block, turned)
+    channels, tiles, size = planes.shape
+    width = image.shape[1] // channels
+    lines = np.empty((channels, tiles * SIDE), np.float32)
+    third, half, sixth = np.float32(3**-0.5), np.float32(2**-0.5), np.float32(6**-0.5)
+    for row in range(size // SIDE):
+        source = image[rows[min(top + row, rows.size - 1)]]
+        y0 = lines[0, pad : pad + width]
+        if channels == 3:
+            y1 = lines[1, pad : pad + width]
+            y2 = lines[2, pad : pad + width]
+            for i in range(width):
+                r = np.float32(source[3 * i])
+                g = np.float32(source[3 * i + 1])
+                b = np.float32(source[3 * i + 2])
+                y0[i] = (r + g + b) * third
+                y1[i] = (r - b) * half
+                y2[i] = (r - g - g + b) * sixth
+        else:
+            for i in range(width):
+                y0[i] = np.float32(source[i])
+        for c in range(channels):
+            line = lines[c]
+            for i in range(pad):
+                line[i] = line[pad + columns[i]]
+            for i in range(pad + width, line.size):
+                line[i] = line[pad + columns[i]]
+            for tile in range(tiles):
+                copy_row(line, tile * SIDE, planes[c, tile], row * SIDE)
+
+
+def unload_rows(totals, clean, pad):
+    """The n rows of totals that are whole, to [n, W * C]; the rest moves up."""
+    channels, tiles = totals.shape[:2]
+    count = clean.shape[0]
+    width = clean.shape[1] // channels
+    lines = np.empty((channels, tiles * SIDE), np.float32)
+    third, half, sixth = np.float32(3**-0.5), np.float32(2**-0.5), np.float32(6**-0.5)
+    for row in range(count):
+        for c in range(channels):
+            line = lines[c]
+            for tile in range(tiles):
+                copy_row(totals[c, tile], row * SIDE, line, tile * SIDE)
+        target = clean[row]
+        y0 = lines[0, pad : pad + width]
+        if channels == 3:
+            y1 = lines[1, pad : pad + width]
+            y2 = lines[2, pad : pad + width]
+            for i in range(width):
+                u, v, w = y0[i] * third, y1[i] * half, y2[i] * sixth
+                target[3 * i] = u + v + w
+                target[3 * i + 1] = u - w - w
+                target[3 * i + 2] = u - v + w
+        else:
+            target[:] = y0
+    for c in range(channels):
+        for tile in range(tiles):
+            totals[c, tile, : pad * SIDE] = totals[c, tile, count * SIDE :]
+            totals[c, tile, pad * SIDE :] = 0
+
+
+@inline
+def shrink_strip(plane, total, top, step, limit, floor, scale, weights, scratch):
+    """Add the shrunk blocks of the strip from row `top` on to `total`.
+
+    plane, total: [L / 16, rows * 16] float32, tiles.
+    limit, scale: [256] float32, as of shrink_tables; floor: least share kept; weights: [256], the
+        window, each value 16 times.
+    scratch: [32 L + 512] float32.
+    """
+    tiles = plane.shape[0]
+    blocks = (tiles - 1) * SIDE // step + 1
+    first, last = top * SIDE, top * SIDE + AREA
+    columns, sums = scratch[: tiles * AREA], scratch[tiles * AREA : 2 * tiles * AREA]
+    block = scratch[2 * tiles * AREA : (2 * tiles + 1) * AREA]
+    other = scratch[(2 * tiles + 1) * AREA :]
+    for tile in range(tiles):
+        turned = columns[tile * AREA : tile * AREA + AREA]
+        dct16(plane[tile, first:last], turned)
         turn(turned, block)
     sums[:] = 0
     for number in range(blocks):
@@ -157,31 +230,27 @@ def shrink_strip(plane, total, step, limit, floor, scale, window, columns, sums)
         overlapped = sums[start : start + AREA]
         for i in range(AREA):
             overlapped[i] += weights[i] * other[i]
-    for left in range(0, length, SIDE):
-        turned = sums[left * SIDE : left * SIDE + AREA]
+    for tile in range(tiles):
+        turned = sums[tile * AREA : tile * AREA + AREA]
         turn(turned, block)
         idct16(turned, block)
-        for row in range(SIDE):
-            line, more = total[row, left : left + SIDE], block[row * SIDE : row * SIDE + SIDE]
-            w = window[row]
-            for i in range(0, SIDE, 4):
-                a, b = line[i] + w * more[i], line[i + 1] + w * more[i + 1]
-                c, d = line[i + 2] + w * more[i + 2], line[i + 3] + w * more[i + 3]
-                line[i], line[i + 1], line[i + 2], line[i + 3] = a, b, c, d
+        whole = total[tile, first:last]
+        for i in range(AREA):
+            whole[i] += weights[i] * block[i]
 
 
-def shrink_strips(planes, totals, step, limits, floors, scale, window, columns, sums):
-    """shrink_strip of every plane and every strip in planes, totals [C, 16 + n step, L]."""
+def shrink_strips(planes, totals, step, limits, floors, scale, weights, scratch):
+    """shrink_strip of every strip in planes, totals [C, L / 16, (16 + n step) * 16]."""
     for channel in range(planes.shape[0]):
-        for top in range(0, planes.shape[1] - SIDE + 1, step):
+        for top in range(0, planes.shape[2] // SIDE - SIDE + 1, step):
             shrink_strip(
-                planes[channel, top : top + SIDE],
-                totals[channel, top : top + SIDE],
+                planes[channel],
+                totals[channel],
+                top,
                 step,
                 limits[channel],
                 floors[channel],
                 scale,
-                window,
-                columns,
-                sums,
+                weights,
+                scratch,
             )

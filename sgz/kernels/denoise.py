@@ -1,5 +1,6 @@
 """A picture without its noise, some rows at a time, as floats: dct.py's strips, in and out."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +10,7 @@ import numpy as np
 from sgz.kernels.compile import FAST, compile_kernel, fixed
 
 SIDE = 16  # of a block
+LINE = 64  # bytes of a cache line
 STRIPS = 3  # worked on at a time: fewer calls, and still in the second-level cache
 
 
@@ -53,14 +55,15 @@ def clean_rows(
     step, length = shrinkage.step, shrinkage.columns.size
     pad = SIDE - step
     load, shrink, unload = _compiled(image.dtype)
-    shape = channels, SIDE + (STRIPS - 1) * step, length
-    planes, totals = np.empty(shape, np.float32), np.zeros(shape, np.float32)
-    scratch = np.empty((2, SIDE * length), np.float32)
-    clean = np.empty((STRIPS * step, width * channels), np.float32)
-    tables = shrinkage.limits, shrinkage.floors, shrinkage.scale, shrinkage.window
+    shape = channels, length // SIDE, (SIDE + (STRIPS - 1) * step) * SIDE
+    planes, totals = aligned(np.empty, shape), aligned(np.zeros, shape)
+    scratch = aligned(np.empty, (2 * SIDE * (length + SIDE),))
+    clean = aligned(np.empty, (STRIPS * step, width * channels))
+    weights = np.repeat(shrinkage.window, SIDE)
+    tables = shrinkage.limits, shrinkage.floors, shrinkage.scale, weights
     for top in range(first, last + pad, STRIPS * step):
         load(flat, planes, shrinkage.rows, shrinkage.columns, top, pad)
-        shrink(planes, totals, step, *tables, scratch[0], scratch[1])
+        shrink(planes, totals, step, *tables, scratch)
         unload(totals, clean, pad)
         start = top - pad  # strips begin that much above the image
         skipped = max(first - start, 0)
@@ -69,76 +72,30 @@ def clean_rows(
             yield start + skipped, done
 
 
+def aligned(make: Callable, shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 array that begins with a cache line: no vector then lies in two of them."""
+    count = math.prod(shape)
+    raw = make(count + LINE // 4, np.float32)
+    first = -raw.ctypes.data % LINE // 4
+    return raw[first : first + count].reshape(shape)
+
+
 @lru_cache(maxsize=3)
 def _compiled(dtype: np.dtype) -> tuple[Callable, Callable, Callable]:
     """The three kernels, from numba's cache on disk where that can be written."""
     import numba
 
-    from sgz.kernels.dct import shrink_strips  # late: numba takes half a second
+    # Late: numba takes half a second.
+    from sgz.kernels.dct import load_rows, shrink_strips, unload_rows
 
     real, whole = numba.float32, numba.int64
     planes, index = real[:, :, ::1], fixed(whole, 1)
     load = numba.void(fixed(numba.from_dtype(dtype), 2), planes, index, index, whole, whole)
     tables = fixed(real, 2), fixed(real, 1), fixed(real, 1), fixed(real, 1)
-    shrink = numba.void(planes, planes, whole, *tables, real[::1], real[::1])
+    shrink = numba.void(planes, planes, whole, *tables, real[::1])
     unload = numba.void(planes, real[:, ::1], whole)
     return (
         compile_kernel(load_rows, load, fastmath=FAST),
         compile_kernel(shrink_strips, shrink, fastmath=FAST),
         compile_kernel(unload_rows, unload, fastmath=FAST),
     )
-
-
-def load_rows(image, planes, rows, columns, top, pad):
-    """Padded rows from `top` on of [H, W * C] image into planes [C, rows, L], mirrored.
-
-    Of R, G, B the planes are (R + G + B) / sqrt(3), (R - B) / sqrt(2), (R - 2 G + B) / sqrt(6).
-    """
-    channels = planes.shape[0]
-    width = image.shape[1] // channels
-    third, half, sixth = np.float32(3**-0.5), np.float32(2**-0.5), np.float32(6**-0.5)
-    for row in range(planes.shape[1]):
-        source = image[rows[min(top + row, rows.size - 1)]]
-        y0 = planes[0, row, pad : pad + width]
-        if channels == 3:
-            y1 = planes[1, row, pad : pad + width]
-            y2 = planes[2, row, pad : pad + width]
-            for i in range(width):
-                r = np.float32(source[3 * i])
-                g = np.float32(source[3 * i + 1])
-                b = np.float32(source[3 * i + 2])
-                y0[i] = (r + g + b) * third
-                y1[i] = (r - b) * half
-                y2[i] = (r - g - g + b) * sixth
-        else:
-            for i in range(width):
-                y0[i] = np.float32(source[i])
-        for c in range(channels):
-            line = planes[c, row]
-            for i in range(pad):
-                line[i] = line[pad + columns[i]]
-            for i in range(pad + width, line.size):
-                line[i] = line[pad + columns[i]]
-
-
-def unload_rows(totals, clean, pad):
-    """The rows of totals [C, n + pad, L] that are whole, back to [n, W * C]; the rest moves up."""
-    channels, count = totals.shape[0], clean.shape[0]
-    width = clean.shape[1] // channels
-    third, half, sixth = np.float32(3**-0.5), np.float32(2**-0.5), np.float32(6**-0.5)
-    for row in range(count):
-        target = clean[row]
-        y0 = totals[0, row, pad : pad + width]
-        if channels == 3:
-            y1 = totals[1, row, pad : pad + width]
-            y2 = totals[2, row, pad : pad + width]
-            for i in range(width):
-                u, v, w = y0[i] * third, y1[i] * half, y2[i] * sixth
-                target[3 * i] = u + v + w
-                target[3 * i + 1] = u - w - w
-                target[3 * i + 2] = u - v + w
-        else:
-            target[:] = y0
-    for c in range(channels):
-        totals[c, :pad] = totals[c, count:]
-        totals[c, pad:] = 0
