@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from exporting.natural import NaturalMethod
 from sgz.errors import UserError
 from sgz.model import EnhanceNet, apply_curve
 
@@ -48,11 +49,18 @@ class StaticMethod(nn.Module):
         return apply_curve(image, factor, self.net.iterations)
 
 
-def to_litert(net: EnhanceNet, size: tuple[int, int], target: Path) -> None:
+def static_method(net: EnhanceNet, size: tuple[int, int], look: str) -> nn.Module:
+    """The method with a look, at one size."""
+    kind = NaturalMethod if look == "natural" else StaticMethod
+    return kind(net, *size).eval()
+
+
+def to_litert(net: EnhanceNet, size: tuple[int, int], look: str, target: Path) -> None:
     """Write a .tflite file: image [1, 3, H, W] float32 -> enhanced."""
     litert_torch = import_converter("litert_torch", "litert-torch")
     with silenced():
-        model = litert_torch.convert(StaticMethod(net, *size).eval(), (torch.rand(1, 3, *size),))
+        image = torch.rand(1, 3, *size)
+        model = litert_torch.convert(static_method(net, size, look), (image,))
         model.export(str(target))
 
 
@@ -71,12 +79,12 @@ def run_litert(path: Path) -> Run:
     return run
 
 
-def to_coreml(net: EnhanceNet, size: tuple[int, int], target: Path) -> None:
+def to_coreml(net: EnhanceNet, size: tuple[int, int], look: str, target: Path) -> None:
     """Write an .mlpackage folder: image [1, 3, H, W] float32 -> enhanced."""
     ct = import_converter("coremltools", "coremltools")
     image = torch.rand(1, 3, *size)
     with silenced():
-        traced = torch.jit.trace(StaticMethod(net, *size).eval(), image)
+        traced = torch.jit.trace(static_method(net, size, look), image)
         model = ct.convert(
             traced,
             convert_to="mlprogram",

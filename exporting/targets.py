@@ -245,19 +245,22 @@ TARGETS = {
     "litert": Target(
         "sgz_{size}.tflite",
         (360, 648),
-        lambda net, size, look, path: phones.to_litert(net, size, path),
+        phones.to_litert,
         phones.run_litert,
+        looks=("paper", "natural"),
     ),
     "coreml": Target(
         "sgz_{size}.mlpackage",
         (360, 648),
-        lambda net, size, look, path: phones.to_coreml(net, size, path),
+        phones.to_coreml,
         phones.run_coreml,
+        looks=("paper", "natural"),
     ),
     "tfjs": Target(
         "tfjs_model_semantic_guided_llie_{size}",
         (360, 648),
-        lambda net, size, look, path: tfjs.to_tfjs(net, size, path),
+        tfjs.to_tfjs,
         tfjs.run_tfjs,
+        looks=("paper", "natural"),
     ),
 }

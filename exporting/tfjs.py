@@ -8,12 +8,15 @@ import base64
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partialmethod
 from pathlib import Path
 
 import numpy as np
 
+from exporting import tfjs_look
 from sgz.errors import UserError
+from sgz.method import small_size
 from sgz.model import EnhanceNet
 
 WEIGHTS = "group1-shard1of1.bin"
@@ -39,39 +42,64 @@ tf.setBackend("cpu").then(async () => {
 """
 
 
-def to_tfjs(net: EnhanceNet, size: tuple[int, int], folder: Path) -> None:
+def to_tfjs(net: EnhanceNet, size: tuple[int, int], look: str, folder: Path) -> None:
     """Write a folder: image [1, H, W, 3] float32 RGB in [0, 1] -> enhanced, the same."""
-    graph = _GraphDef()
+    graph = GraphDef()
     shape = {"dim": [{"size": str(side)} for side in (1, *size, 3)]}
     graph.add("Placeholder", name="image", shape={"shape": shape}, dtype={"type": "DT_FLOAT"})
-    scale = net.scale_factor
-    small = "image"
-    if scale > 1:
-        first, count = (scale - 1) // 2, 2 - scale % 2  # the middle of each cell, as shrink
-        begin, extent = [0, first, first, 0], [-1, -1, -1, -1]
-        small = graph.add("Slice", "image", graph.constant(begin), graph.constant(extent))
-        sides, paces = [1, count, count, 1], [1, scale, scale, 1]
-        small = graph.add("AvgPool", small, ksize=ints(sides), strides=ints(paces), **VALID)
-    factor = _add_network(graph, net, small)
-    if scale > 1:
-        whole = graph.constant(list(size))
-        factor = graph.add("ResizeBilinear", factor, whole, align_corners={"b": True})
-    x = "image"
-    for number in range(1, net.iterations + 1):
-        change = graph.add("Sub", graph.add("Mul", x, x), x)
-        step = graph.add("Mul", factor, change)
-        x = graph.add("AddV2", x, step, name="enhanced" if number == net.iterations else "")
+    add_parts = _add_natural if look == "natural" else _add_paper
+    add_parts(graph, net, size)
     folder.mkdir()
     graph.write(folder, size)
 
 
-def _add_network(graph: "_GraphDef", net: EnhanceNet, image: str) -> str:
+def _add_paper(graph: "GraphDef", net: EnhanceNet, size: tuple[int, int]) -> None:
+    """The paper's path, image -> enhanced."""
+    factor = _add_network(graph, net, _add_shrink(graph, net.scale_factor))
+    factor = _add_enlarge(graph, factor, size, net.scale_factor)
+    graph.curve("image", factor, net.iterations, "enhanced")
+
+
+def _add_natural(graph: "GraphDef", net: EnhanceNet, size: tuple[int, int]) -> None:
+    """The natural look but for denoising, image -> enhanced."""
+    shape = small_size(size, net.scale_factor)
+    small = _add_shrink(graph, net.scale_factor)
+    black = tfjs_look.add_black_point(graph, small, shape)
+    seen = tfjs_look.add_without(graph, small, black)
+    factor = graph.reduce("Mean", _add_network(graph, net, seen), 3, keep=True)
+    factor = tfjs_look.add_spared(graph, seen, factor)
+    found = tfjs_look.add_exposure(graph, seen, factor, shape, net.iterations)
+    factor = graph.within(graph.times(factor, found), -1.0)
+    fit = tfjs_look.add_fitted_guide(graph, seen, factor, shape)
+    fit = _add_enlarge(graph, fit, size, net.scale_factor)
+    image = tfjs_look.add_without(graph, "image", black)
+    factor = tfjs_look.add_guided_map(graph, fit, image)
+    graph.curve(image, factor, net.iterations, "enhanced")
+
+
+def _add_shrink(graph: "GraphDef", scale: int) -> str:
+    """What the network sees of the image: the middle of each cell, as shrink."""
+    if scale == 1:
+        return "image"
+    first, count = (scale - 1) // 2, 2 - scale % 2
+    begin, extent = [0, first, first, 0], [-1, -1, -1, -1]
+    small = graph.add("Slice", "image", graph.constant(begin), graph.constant(extent))
+    return graph.mean_of(small, [count] * 2, scale)
+
+
+def _add_enlarge(graph: "GraphDef", small: str, size: tuple[int, int], scale: int) -> str:
+    """Bilinear, corners aligned."""
+    if scale == 1:
+        return small
+    whole = graph.constant(list(size))
+    return graph.add("ResizeBilinear", small, whole, align_corners={"b": True})
+
+
+def _add_network(graph: "GraphDef", net: EnhanceNet, image: str) -> str:
     """EnhanceNet.extract."""
 
     def block(number: int, *sources: str) -> str:
-        x = sources[0]
-        if len(sources) > 1:
-            x = graph.add("ConcatV2", *sources, graph.constant(3), N={"i": str(len(sources))})
+        x = graph.join(*sources) if len(sources) > 1 else sources[0]
         for layer in getattr(net, f"e_conv{number}").children():
             weight = layer.weight.numpy().transpose(2, 3, 1, 0)  # height, width, in, out
             operator = "Conv2D"
@@ -109,7 +137,7 @@ SAME = {"padding": _text("SAME"), **LAYOUT}
 VALID = {"padding": _text("VALID"), **LAYOUT}
 
 
-class _GraphDef:
+class GraphDef:
     """Nodes and constants that are being collected."""
 
     def __init__(self):
@@ -136,6 +164,58 @@ class _GraphDef:
         attributes = {"dtype": {"type": kind}, "value": value}
         self.nodes.append({"name": name, "op": "Const", "input": [], "attr": attributes})
         return name
+
+    def operand(self, value: str | float) -> str:
+        """A node's name; a number becomes a constant."""
+        return value if isinstance(value, str) else self.constant(float(value))
+
+    def _both(self, operator: str, one: str | float, other: str | float) -> str:
+        return self.add(operator, self.operand(one), self.operand(other))
+
+    plus = partialmethod(_both, "AddV2")
+    minus = partialmethod(_both, "Sub")
+    times = partialmethod(_both, "Mul")
+    over = partialmethod(_both, "RealDiv")
+    most = partialmethod(_both, "Maximum")
+    least = partialmethod(_both, "Minimum")
+
+    def within(self, value: str, low: float = 0.0, high: float = 1.0) -> str:
+        """Clamped to [low, high]."""
+        return self.least(self.most(value, low), high)
+
+    def truth(self, comparison: str, one: str | float, other: str | float) -> str:
+        """0 or 1 as a float."""
+        kinds = {"SrcT": {"type": "DT_BOOL"}, "DstT": {"type": "DT_FLOAT"}}
+        return self.add("Cast", self._both(comparison, one, other), **kinds)
+
+    def reduce(self, operator: str, value: str, axis: int, keep: bool = False) -> str:
+        """Max, Min, Sum or Mean along an axis."""
+        return self.add(operator, value, self.constant([axis]), keep_dims={"b": keep})
+
+    def gather(self, value: str, places: Sequence[int], axis: int) -> str:
+        """What lies at these places of an axis."""
+        return self.add("GatherV2", value, self.constant(list(map(int, places))),
+                        self.constant(axis))  # fmt: skip
+
+    def reshape(self, value: str, shape: list[int]) -> str:
+        """The same values in another shape."""
+        return self.add("Reshape", value, self.constant(shape))
+
+    def join(self, *values: str) -> str:
+        """Their channels behind one another."""
+        return self.add("ConcatV2", *values, self.constant(3), N={"i": str(len(values))})
+
+    def mean_of(self, value: str, sides: list[int], pace: int = 1) -> str:
+        """Means over windows [sides], `pace` apart."""
+        ksize, strides = ints([1, *sides, 1]), ints([1, pace, pace, 1])
+        return self.add("AvgPool", value, ksize=ksize, strides=strides, **VALID)
+
+    def curve(self, x: str, factor: str, iterations: int, name: str = "") -> str:
+        """x <- x + A (x^2 - x); the last one is called `name`."""
+        for number in range(1, iterations + 1):
+            step = self.times(factor, self.minus(self.times(x, x), x))
+            x = self.add("AddV2", x, step, name=name if number == iterations else "")
+        return x
 
     def write(self, folder: Path, size: tuple[int, int]) -> None:
         """model.json and its weights."""

@@ -14,6 +14,7 @@ from conftest import seeded_net
 
 import export
 from exporting import phones, tfjs
+from exporting.natural import NaturalMethod
 from exporting.targets import TARGETS, fit_scale, sample_picture
 from sgz.command import run_script
 from sgz.enhancer import Enhancer
@@ -156,6 +157,31 @@ def test_what_converters_are_given_is_the_method(kind, scale, one_thread):
     batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
     found = phones.StaticMethod(net, 48, 84)(batch)[0].numpy().transpose(1, 2, 0)
     assert np.abs(found - enhance_plainly(net, image)).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("scale", [1, 4])
+def test_what_converters_are_given_has_the_natural_look(name, scale, weight, one_thread):
+    import torch
+
+    image = PICTURES[name]
+    batch = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None]
+    found = NaturalMethod(seeded_net(scale_factor=scale), 96, 168).eval()(batch)[0]
+    enhancer = Enhancer(weight, scale, look="natural", denoise="off", threads=1)
+    found = found.detach().numpy().transpose(1, 2, 0)
+    assert np.abs(found - enhancer(image)).max() < 1e-4
+
+
+@pytest.mark.parametrize("look", ["paper", "natural"])
+def test_tfjs_runs_what_is_written(look, run_export, tmp_path, monkeypatch):
+    if not (ROOT / "node_modules/@tensorflow/tfjs").exists():
+        pytest.skip("npm install @tensorflow/tfjs, in this folder, lets this test run")
+    monkeypatch.chdir(ROOT)
+    target = tmp_path / "model"
+    arguments = ("--target", "tfjs", "--look", look, "--size", "48x84", "--save_path", target)
+    code, out, errors = run_export(*arguments)
+    assert (code, errors) == (0, "")
+    assert "of the project's own result" in out
 
 
 @pytest.mark.parametrize("kind", ["dsc", "tc", "dc"])

@@ -338,3 +338,13 @@ def test_tiles_no_file_could_fill_are_refused(tmp_path):
         content[at : at + 12] = struct.pack("<HHII", tag, 4, 1, 1 << 20)
     with pytest.raises(ImageError, match="damaged"):
         decoded(bytes(content), tmp_path / "x.tif")
+
+
+def test_strips_that_are_not_as_many_as_the_directory_says_are_refused(tmp_path):
+    """Planes that lie apart, their tag gone: the first strip would run on into the others."""
+    planes = scene(26, 31, 3, np.uint16).transpose(2, 0, 1)
+    content = bytearray(deep_tiff(planes, planarconfig="separate"))
+    at = content.index(struct.pack("<HHI", 284, 3, 1))
+    content[at : at + 2] = struct.pack("<H", 283)  # a tag that means nothing here
+    with pytest.raises(ImageError, match="truncated, or its directory damaged"):
+        decoded(bytes(content), tmp_path / "x.tif")

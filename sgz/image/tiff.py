@@ -117,14 +117,16 @@ def gray_directory(tags, data: bytes, channels: int, plane: int | None) -> bytes
         if across * down * 2 > MAX_TILE_BYTES:
             raise ImageError(f"damaged: tiles of {across}x{down}; replace or remove it")
         entries |= {TILE_WIDTH: across, TILE_HEIGHT: down}
+        parts = -(-tags[WIDTH] // max(tags[TILE_WIDTH], 1)) * -(-tags[HEIGHT] // max(down, 1))
     else:
         entries[STRIP_ROWS] = min(tags.get(STRIP_ROWS, tags[HEIGHT]), tags[HEIGHT])
+        parts = -(-tags[HEIGHT] // max(entries[STRIP_ROWS], 1))
     places, lengths = (TILES, TILE_BYTES) if tiled else (STRIPS, STRIP_BYTES)
     starts, counts = (np.atleast_1d(tags.get(tag, ())).tolist() for tag in (places, lengths))
     if plane is not None:
         each = len(starts) // tags[CHANNELS]
         starts, counts = (part[plane * each : (plane + 1) * each] for part in (starts, counts))
-    if not starts or len(starts) != len(counts) or any(
+    if not starts or not parts == len(starts) == len(counts) or any(
         start + count > len(data) for start, count in zip(starts, counts, strict=True)
     ):  # fmt: skip
         raise ImageError("truncated, or its directory damaged; replace or remove it")
