@@ -68,11 +68,11 @@ def test_bands_do_not_show(layout):
     assert all(np.array_equal(one, other) for one, other in zip(*results, strict=True))
 
 
-def make_scene(number, bar=None, level=40.0, noise=NOISE):
+def make_scene(number, bar=None, level=40.0, noise=NOISE, contrast=120):
     """Luma [HEIGHT, WIDTH] in codes: even dark ground with noise, a light bar from column `bar`."""
     ground = level + np.random.default_rng(number).normal(0, noise, (HEIGHT, WIDTH))
     if bar is not None:
-        ground[:, max(bar, 0) : bar + 8] += 120
+        ground[:, max(bar, 0) : bar + 8] += contrast
     return ground.round().clip(16, 235).astype(np.uint8)
 
 
@@ -106,20 +106,22 @@ def test_a_still_scene_is_calm():
 
 
 @pytest.mark.parametrize("step", [1, 4, 16])
-def test_a_moving_bar_leaves_no_trail(step):
-    """Behind it the ground is as it is without the bar, within the noise of the mean."""
+@pytest.mark.parametrize("contrast", [120, 8])
+def test_a_moving_bar_leaves_no_trail(step, contrast):
+    """Behind it the ground is as it is without the bar: within the noise of the mean, and for one
+    that hardly stands out of the noise within that."""
     count = 100 // step
-    lumas = [make_scene(number, 20 + step * number) for number in range(count)]
+    lumas = [make_scene(number, 20 + step * number, contrast=contrast) for number in range(count)]
     plain = [make_scene(number) for number in range(count)]
     moved, still = run_frames(lumas), run_frames(plain)
-    noise = run_frames(plain, None).std()
+    noise = run_frames(plain[-1:], None).std()
     place = 20 + step * (count - 1)
     behind = slice(max(place - 4 * step - 8, 0), place - 2)
     trail = (moved[-1] - still[-1])[:, behind].mean(axis=0)
-    assert np.abs(trail).max() < 3 * noise / np.sqrt(HEIGHT) + 0.5
+    assert np.abs(trail).max() < (3 * noise / np.sqrt(HEIGHT) + 0.5 if contrast > 99 else noise)
     bar = slice(place + 2, place + 6)
     expected = run_frames(lumas[-1:])[0][:, bar].mean()
-    assert abs(moved[-1][:, bar].mean() - expected) < 1
+    assert abs(moved[-1][:, bar].mean() - expected) < (1 if contrast > 99 else noise)
 
 
 def test_a_cut_shows_at_once():
@@ -139,19 +141,21 @@ def test_frames_without_noise_pass_plainly():
 
 def test_the_meter_knows_noise_from_what_stands_and_moves():
     x = np.arange(320) / 320
-    still = 60 + 40 * np.random.default_rng(0).integers(0, 2, (240, 320))
+    still = 60 + 40 * np.random.default_rng(0).integers(0, 2, (240, 400))
     for name, make in {
-        "still texture": lambda n: still,
+        "still texture": lambda n: still[:, :320],
+        "moving texture": lambda n: still[:, 2 * n : 2 * n + 320],
         "smooth and moving": lambda n: np.tile(80 + 40 * np.sin(6 * x + n / 9), (240, 1)),
     }.items():
         meter = NoiseMeter(8, 16.0)
         clean = [meter.measure(make(n).astype(np.uint8), 320, 240) for n in range(9)][-1]
         assert clean[80] < 0.5, name
         meter, rng = NoiseMeter(8, 16.0), np.random.default_rng(1)
-        for n in range(9):
+        for n in range(14):
             noisy = (make(n) + rng.normal(0, 4, (240, 320))).astype(np.uint8)
             found = meter.measure(noisy, 320, 240)
-        assert 3.2 < found[80] < 4.6, name
+        # Where all is texture that moves, noise counts as a codec's, which comes back for frames.
+        assert 3.2 < found[80] < (8 if name == "moving texture" else 4.6), name
 
 
 @pytest.mark.parametrize(("jitter", "limit"), [(0.0, 0.0004), (0.01, 0.003), (0.03, 0.01)])
@@ -185,6 +189,7 @@ def natural(tmp_path_factory):
     "make",
     [
         {"frames": 1},
+        {"frames": 4, "times": [0, 1, 1, 2]},
         {"frames": 6, "picture": lambda n, w, h: np.zeros((h, w, 3), np.uint8)},
         {"frames": 12, "picture": lambda n, w, h: np.full((h, w, 3), 5 * n, np.uint8)},
         {"frames": 6, "codec": "ffv1", "pix_fmt": "yuv420p10le"},
@@ -194,7 +199,7 @@ def natural(tmp_path_factory):
         {"frames": 6, "size": (97, 61), "codec": "ffv1"},
         {"frames": 6, "interlaced": True},
     ],
-    ids=["one", "black", "fade", "10 bits", "alpha", "rgb", "gray", "odd", "interlaced"],
+    ids=["one", "twice", "black", "fade", "10 bits", "alpha", "rgb", "gray", "odd", "interlaced"],
 )
 def test_all_kinds_of_video(natural, tmp_path, make):
     source = make_clip(tmp_path / "a.mkv", **make)

@@ -33,8 +33,8 @@ from sgz.threads import share_out
 MOST = 0.9  # largest w: of noise that is new in each frame sqrt((1 - w) / (1 + w)) stays, a quarter
 # What the noise may explain, in its own variances: of a mean over 12 pixels, whose noise codecs
 # have made alike; of a mean square, large since codecs leave noise in clusters; of chroma's mean.
-LIKELY = (15.0, 16.0, 15.0)
-RANGE = 4.5  # of the smoothing in space, in deviations of the noise
+LIKELY = (30.0, 16.0, 15.0)
+RANGE = 5.0  # of the smoothing in space, in deviations of the noise
 SHOWS = (0.4, 2.0)  # codes of noise, multiplied, from which on it is taken out, and how fast
 
 

@@ -150,7 +150,8 @@ def is_cut(before: np.ndarray, now: np.ndarray) -> bool:
 def cell_means(picture: np.ndarray) -> np.ndarray:
     """[h, w, C] float32 -> [GRID, GRID, C]: means over cells, border pixels by their share."""
     rows, columns = (_shares(length) for length in picture.shape[:2])
-    return np.tensordot(rows, np.tensordot(picture, columns, (1, 1)), (1, 0)).swapaxes(1, 2)
+    # einsum: BLAS would wake threads for it, which then wait on the cores of decoder and encoder
+    return np.einsum("kw,gwc->gkc", columns, np.einsum("gh,hwc->gwc", rows, picture))
 
 
 def _shares(length: int) -> np.ndarray:
