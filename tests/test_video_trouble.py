@@ -130,13 +130,15 @@ def test_corrupt_packets(weights, tmp_path):
     assert 30 <= len(decode_all(target)) <= 60
 
 
-def test_a_size_that_changes(enhancer, tmp_path):
+@pytest.mark.parametrize("look", ["paper", "natural"])
+def test_a_size_that_changes(weights, tmp_path, look):
     """Two streams one after the other: everything comes in the size of the first."""
     one = make_clip(tmp_path / "1.h264", 10, (96, 64))
     other = make_clip(tmp_path / "2.h264", 10, (128, 96))
     both = tmp_path / "both.h264"
     both.write_bytes(one.read_bytes() + other.read_bytes())
     notes = []
+    enhancer = Enhancer(weights, threads=1, look=look)
     assert enhance_video(enhancer, both, tmp_path / "out.mp4", note=notes.append) == 20
     assert {frame.shape for frame in decode_all(tmp_path / "out.mp4")} == {(64, 96, 3)}
     assert len(notes) == 1 and "96x64 to 128x96" in notes[0]
