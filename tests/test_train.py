@@ -84,7 +84,7 @@ def test_a_run_leaves_a_plain_state_dict_each_epoch_and_its_state_beside_it(whol
 
 
 def test_training_lowers_the_loss(photos, tmp_path):
-    train(photos, tmp_path, "--num_epochs", "12")
+    train(photos, tmp_path, "--num_epochs", "4", "--lr", "4e-3")
     totals = [
         float(line.split("total ")[1].split()[0])
         for line in (tmp_path / "train.log").read_text().splitlines()
@@ -115,9 +115,9 @@ def test_a_stopped_and_resumed_run_ends_bit_identical(photos, whole_run, tmp_pat
 
 def test_a_resumed_run_with_the_guide_ends_bit_identical(photos, tmp_path):
     extra = ["--seg_weight", "0.1", "--seg_weights", "none", "--image_size", "64"]
-    extra += ["--num_epochs", "1"]
+    extra += ["--num_epochs", "1", "--train_batch_size", "3"]
     train(photos, tmp_path / "whole", *extra)
-    train(photos, tmp_path / "cut", *extra, stop_after=2)
+    train(photos, tmp_path / "cut", *extra, stop_after=1)
     resume(photos, tmp_path / "cut", 0, *extra)
     assert_same(weights(tmp_path / "cut/Epoch0.pth"), weights(tmp_path / "whole/Epoch0.pth"))
     state = torch.load(tmp_path / "cut/Epoch0.resume", weights_only=True)
