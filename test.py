@@ -14,7 +14,13 @@ from functools import partial
 import numpy as np
 
 from option import test_options
-from sgz.command import LOOK_ARGUMENTS, check_engine, enhancer_arguments, run_script
+from sgz.command import (
+    LOOK_ARGUMENTS,
+    check_engine,
+    enhancer_arguments,
+    run_script,
+    without_native_lines,
+)
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError, UserError
 from sgz.files import no_images
@@ -67,7 +73,8 @@ class Tester:
     def run(self) -> int:
         """Enhance everything and say what was done; returns the exit code."""
         try:
-            report = self.folder.run()
+            with without_native_lines():
+                report = self.folder.run()
         except KeyboardInterrupt:
             done = self.folder.report.written
             print(f"\n{done} images are done; --skip_existing goes on", file=sys.stderr)

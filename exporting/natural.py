@@ -89,19 +89,19 @@ class Exposure(nn.Module):
         self.iterations, self.step = iterations, -(-max(shape) // exposure.SIDE)
         self.count = int(np.prod([-(-side // self.step) for side in shape]))
         strengths = torch.from_numpy(exposure.STRENGTHS)
-        self.register_buffer("strengths", strengths.reshape(-1, 1, 1))
+        self.register_buffer("strengths", strengths[:, None])
         self.register_buffer("steps", strengths[1:] - strengths[:-1])
         # What comes after counts not, in the highest value so far.
         self.number = len(exposure.STRENGTHS)
         self.register_buffer("later", torch.full((self.number, self.number), -10.0).triu(1))
 
     def forward(self, small: Tensor, factor: Tensor) -> Tensor:
-        small, factor = (
-            one[..., :: self.step, :: self.step].reshape(1, -1, self.count)
-            for one in (small, factor)
+        light, factor = (
+            one[..., :: self.step, :: self.step].reshape(1, self.count)
+            for one in (small.amax(1, keepdim=True), factor)
         )
         factors = (self.strengths * factor).clamp(-1, 1)
-        lightness = apply_curve(small, factors, self.iterations).amax(1)  # [strengths, count]
+        lightness = apply_curve(light, factors, self.iterations)  # [strengths, count]
         last = self.count - 1
         means = lightness.mean(1)
         brightest = of_rank(lightness, float(round((1 - exposure.BRIGHTEST) * last)))

@@ -100,13 +100,13 @@ def add_exposure(
     step = -(-max(shape) // exposure.SIDE)
     number, picked = len(exposure.STRENGTHS), [np.arange(0, side, step) for side in shape]
     count = len(picked[0]) * len(picked[1])
+    light = graph.reduce("Max", small, 3, keep=True)
     for axis, places in enumerate(picked, 1):
-        small, factor = (graph.gather(one, places, axis) for one in (small, factor))
-    strengths = exposure.STRENGTHS.reshape(-1, 1, 1, 1)
-    factors = graph.within(graph.times(factor, graph.constant(strengths)), -1.0)
-    tried = graph.curve(small, factors, iterations)
-    lightness = graph.reshape(graph.reduce("Max", tried, 3), [number, count])
-    lightness = _add_sorted(graph, lightness, count)
+        light, factor = (graph.gather(one, places, axis) for one in (light, factor))
+    light, factor = (graph.reshape(one, [1, count]) for one in (light, factor))
+    strengths = graph.constant(exposure.STRENGTHS[:, None])
+    factors = graph.within(graph.times(factor, strengths), -1.0)
+    lightness = _add_sorted(graph, graph.curve(light, factors, iterations), count)
     last = count - 1
     brightest = graph.gather(lightness, [round((1 - exposure.BRIGHTEST) * last)], 1)
     darkest = graph.gather(lightness, np.arange(1 + int(exposure.DARKEST * last)), 1)

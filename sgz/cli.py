@@ -27,6 +27,7 @@ from sgz.command import (
     place,
     printable,
     run_script,
+    without_native_lines,
 )
 from sgz.errors import UserError
 from sgz.files import PIPE, VIDEO_SUFFIXES, find_files, is_pipe, no_images
@@ -200,7 +201,8 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
     max_pixels = round(options.max_megapixels * 1e6)
     try:
         check_memory(source, free_memory(), max_pixels)
-        photo = enhance_file(enhancer, source, target, max_pixels)
+        with without_native_lines():
+            photo = enhance_file(enhancer, source, target, max_pixels)
     except ImageError as error:
         raise UserError(f"{source}: {error}", error.argument) from error
     print(printable(str(target)))
@@ -232,7 +234,8 @@ def brighten_folder(options: argparse.Namespace) -> int:
         max_pixels=round(options.max_megapixels * 1e6),
     )
     try:
-        report = folder.run()
+        with without_native_lines():
+            report = folder.run()
     except KeyboardInterrupt:
         print(
             f"\n{folder.report.written} images are done; --skip_existing goes on", file=sys.stderr
@@ -275,7 +278,8 @@ def watch(options: argparse.Namespace) -> int:
     )
     print(f"watching {printable(str(source))}; Ctrl-C ends it", file=sys.stderr)
     try:
-        Watcher(folder, fail, options.every).run()
+        with without_native_lines():
+            Watcher(folder, fail, options.every).run()
     except KeyboardInterrupt:
         written = folder.report.written
         images = "image is" if written == 1 else "images are"

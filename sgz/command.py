@@ -7,7 +7,8 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from sgz.errors import UserError
@@ -235,6 +236,30 @@ def explain(error: Exception, remedies: Mapping[str, str]) -> str:
     """An error's sentence, with a script's remedy for the argument it names, if it knows one."""
     remedy = remedies.get(getattr(error, "argument", ""))
     return f"{error}; {remedy}" if remedy else str(error)
+
+
+@contextmanager
+def without_native_lines() -> Iterator[None]:
+    """Keep off the terminal what C libraries print themselves, as libtiff does of each damaged
+    strip; what Python prints goes there as before."""
+    try:
+        is_ours = sys.stderr.fileno() == 2
+    except (AttributeError, OSError, ValueError):  # a test's or a notebook's
+        is_ours = False
+    if not is_ours:
+        yield
+        return
+    sys.stderr.flush()
+    before, kept, nowhere = sys.stderr, os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    sys.stderr = os.fdopen(kept, "w", 1, encoding=before.encoding, errors=before.errors)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        sys.stderr.close()
+        sys.stderr = before
 
 
 def run_script(main: Callable[[], int | None], remedies: Mapping[str, str] | None = None) -> None:

@@ -24,6 +24,12 @@ from sgz.image.photo import read_photo
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
+def one_bit(content: bytes) -> bytes:
+    """A file with a bit of its middle flipped."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0x40]) + content[middle + 1 :]
+
+
 @pytest.fixture(scope="module")
 def zoo(tmp_path_factory):
     """A folder with everything a person may have in it, and an output folder inside it."""
@@ -60,6 +66,7 @@ def zoo(tmp_path_factory):
         "cut.png": png(scene(60, 80))[:900],
         "bomb.png": bomb(),
         "same.ppm": saved(photograph, "PPM"),
+        "bit.tif": one_bit(saved(photograph, "TIFF", compression="tiff_deflate")),
     }
     write_all(folder, good | bad | {"readme.txt": b"no image", ".hidden.png": png(scene(9, 9))})
     (folder / "read-only/photo.png").chmod(0o444)
@@ -78,6 +85,7 @@ def zoo(tmp_path_factory):
         "cut.png": "truncated",
         "bomb.png": "100000x100000 is over the limit of 300 megapixels; raise it with",
         "same.ppm": "same.png is already the output of",
+        "bit.tif": "damaged or truncated",
         "pipe.jpg": "not an ordinary file",
         "nowhere.jpg": "no such file",
         "ring.png": "no such file",
@@ -109,6 +117,7 @@ def test_everything_bad_is_named_with_its_reason(zoo, zoo_run):
     assert "Traceback" not in done.stderr
     named = [line for line in done.stderr.splitlines() if line.startswith("not enhanced: ")]
     assert len(named) == len(reasons)
+    assert named == done.stderr.splitlines()  # and libtiff itself says nothing
     for name, reason in reasons.items():
         assert any(line.startswith(f"not enhanced: {folder / name}: ") and reason in line
                    for line in named), (name, done.stderr)  # fmt: skip
