@@ -58,7 +58,7 @@ def export_parser() -> argparse.ArgumentParser:
         "--look",
         choices=LOOKS,
         default="paper",
-        help="natural, without denoising, for --target obs and ffmpeg with a --size",
+        help="natural, without denoising, for every --target but web; ffmpeg with a --size",
     )
     parser.add_argument(
         "--input",
