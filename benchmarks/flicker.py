@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))  # run from anywhere
 
 RATE = 24  # frames per second of the made scenes
 SMOOTHINGS = {0.0: "each frame alone", 0.5: "smoothing 0.5 s", np.inf: "one map for the whole clip"}
+WINDOW = 12  # frames in which flat parts are looked at
 Clip = tuple[list[np.ndarray], list[float]]  # frames [H, W, 3] uint8, their times in seconds
 
 
@@ -123,6 +124,37 @@ def measure_natural(clip: Clip) -> dict:
     return scores
 
 
+def grain(clip: Clip, outputs: list[np.ndarray]) -> float:
+    """Deviation over time of luma in flat parts, in levels: the mean over windows of 12 frames.
+
+    Flat are, in each window, the quarter of the blocks of 16x16 in whose mean over time, of the
+    input, neighbours differ least, black ones left out. A block's own mean is taken away in each
+    frame: light that moves is no grain.
+    """
+    from evaluation.metrics import gray
+
+    found = []
+    for first in range(0, len(outputs) - WINDOW + 1, WINDOW):
+        dark, bright = (
+            np.array([blocks_of(gray(frame)) for frame in frames[first : first + WINDOW]])
+            for frames in (clip[0], outputs)
+        )
+        mean = dark.mean(axis=0)
+        uneven = np.abs(np.diff(mean, axis=2)).mean(axis=(1, 2))
+        told = mean.mean(axis=(1, 2)) > 30
+        flat = told & (uneven <= np.quantile(uneven[told], 0.25))
+        rest = bright[:, flat] - bright[:, flat].mean(axis=(2, 3), keepdims=True)
+        found.append(rest.std(axis=0, ddof=1).mean())
+    return float(np.mean(found))
+
+
+def blocks_of(plane: np.ndarray) -> np.ndarray:
+    """[H, W] -> [N, 16, 16] float32."""
+    down, across = (side // 16 for side in plane.shape)
+    cut = plane[: down * 16, : across * 16].astype(np.float32).reshape(down, 16, across, 16)
+    return cut.swapaxes(1, 2).reshape(-1, 16, 16)
+
+
 def draw(results: dict, clips: dict, path: Path) -> None:
     """One plot of mean luma over time for each clip."""
     import matplotlib
@@ -166,6 +198,12 @@ def main() -> None:
         results[name], scores = measure(enhancer, clip)
         print_line(name, scores)
         print_line(f"{name}, natural", measure_natural(clip))
+    steady = {"static scene, no jitter": still(np.full(60, 1 / 20))}
+    print("\n| grain of flat parts | paper | natural |\n|---|---:|---:|")
+    for name, clip in (steady | clips).items():
+        maps = find_maps(enhancer, clip, 0.5)
+        plain = grain(clip, [output for _, output in enhanced(enhancer, clip, maps)])
+        print(f"| {name} | {plain:.2f} | {grain(clip, natural(clip, 0.5)):.2f} |", flush=True)
     draw(results, clips, ROOT / "docs/video_luma.png")
 
 

@@ -36,7 +36,7 @@ from sgz.command import (
 )
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
-from sgz.files import find_files, no_images, whole_file, write_whole
+from sgz.files import find_files, is_pipe, no_images, whole_file, write_whole
 from sgz.image.photo import IMAGE_SUFFIXES, Photo, encode_photo, read_photo
 from sgz.pixels import to_rgb
 from sgz.video.formats import CODECS, Encoding, container_of
@@ -317,6 +317,8 @@ def video_parser() -> argparse.ArgumentParser:
 def main() -> int:
     options = video_parser().parse_args()
     encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt)
+    if is_pipe(options.video_path) or is_pipe(options.save_path):
+        raise UserError("pipes are for the command sgz: sgz - -")
     largest = CODECS[options.codec].largest_crf
     if options.crf is not None and options.crf > largest:
         raise UserError(f"--crf {options.crf} is above {options.codec}'s range of 0 to {largest}")
