@@ -139,6 +139,25 @@ def make_segmentation(data: Path, work: Path) -> None:
                 *("evaluate.py", "--format", "markdown", "--seg_scale", scale, *options),
                 *("--input_dir", source, "--compare", *compared),
             )
+    draw_segmentation(data, work, frames[0].name)
+
+
+def draw_segmentation(data: Path, work: Path, name: str) -> None:
+    """One frame of make_segmentation's folders, as it is and in least light: segmentation.jpg."""
+    from benchmarks.figures import segmentation_figure
+    from evaluation.segmentation import read_labels
+    from evaluation.segmenter import load_segmenter, read_mapping
+
+    groups = list(read_mapping(ROOT / "docs/cityscapes_to_camvid.json").values())
+    network = data / "published/espnetv2_cityscapes.pt"
+    rows = [
+        [work / f"1_{cut}" / method / name for method in ("input", "ours", "ours_natural")]
+        for cut in (LIGHTS[0], LIGHTS[-1])
+    ]
+    labels = read_labels(data / "camvid_dusk/labels" / name)
+    picture = segmentation_figure(rows, labels, load_segmenter(network, "none", groups=groups))
+    save(picture[::2, ::2], work / "segmentation.png")
+    print(f"drawn: {work / 'segmentation.png'}")
 
 
 def load(path: Path):
