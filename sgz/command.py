@@ -270,7 +270,8 @@ def run_script(main: Callable[[], int | None], remedies: Mapping[str, str] | Non
     Args:
         remedies: what mends an argument that a UserError names: "choose another --test_dir".
     """
-    script = Path(sys.argv[0]).name
+    path = Path(sys.argv[0])
+    script = path.parent.name if path.stem == "__main__" else path.name
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file's name may hold any character

@@ -32,6 +32,7 @@ def cli_parser() -> argparse.ArgumentParser:
         metavar="OUT",
         type=place,
         nargs="*",
+        default=[],
         help="where the result goes; left out: beside IN, as NAME-bright; - is standard output, "
         "which gets a video as NUT. After several IN: the folder for all of them",
     )

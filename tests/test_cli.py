@@ -47,6 +47,17 @@ def test_a_folder_is_mirrored_and_its_failures_named(sgz, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [([], 2, "arguments are required: IN (see"), (["gone.jpg"], 1, "no such file or folder")],
+)
+def test_what_is_missing_is_named(arguments, code, said):
+    command = [sys.executable, "-m", "sgz", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert run.returncode == code
+    assert run.stderr.startswith("sgz: ") and said in run.stderr
+
+
+@pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("gone.jpg", None, "no such file or folder"),
