@@ -121,3 +121,7 @@ def test_a_cut_cache_of_kernels_is_compiled_anew(tmp_path):
         assert stored
         for path in stored:
             path.write_bytes(path.read_bytes()[:40])
+    with (tmp_path / "sgz/kernels/curve.py").open("a") as file:
+        file.write("# the steps that kernels call have changed\n")
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert set(tmp_path.glob("sgz/kernels/__pycache__/unfilter*.nbi")) > set(stored)

@@ -14,7 +14,6 @@ import numpy as np
 from sgz.kernels.compile import compile_kernel
 from sgz.threads import share_out
 
-CHUNK = 512  # pixels worked on at a time: a dozen buffers of 2 KiB stay in the first-level cache
 # Shares of red and blue in luma by matrix_coefficients of ITU-T H.273, table 4.
 LUMA_SHARES = {
     1: (0.2126, 0.0722),  # BT.709
@@ -134,128 +133,11 @@ def compiled(dtype: np.dtype):
     """The kernel for uint8 or uint16 planes, from numba's cache where that can be written."""
     import numba
 
+    from sgz.kernels.yuv_rows import curve_rows  # late: it imports numba
+
     pixel, real, whole = numba.from_dtype(dtype), numba.float32, numba.int64
     shape = numba.types.UniTuple(whole, 5)
     scalars = real, whole, whole, whole
     signature = numba.void(*[pixel[:, ::1]] * 3, real[:, :, ::1], shape, real[::1], *scalars)
     # "contract": a product and a sum may fuse, rounded once in place of twice.
     return compile_kernel(curve_rows, signature, fastmath={"contract"})
-
-
-def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first, last):
-    """Chroma rows first to last with the pixel rows they serve; see apply_factor."""
-    height, width, horizontal, vertical, weave = shape
-    black, luma_step, gray, chroma_step, red_share, blue_share, step_down, step_right = numbers
-    half, one, zero = np.float32(0.5), np.float32(1), np.float32(0)
-    green_share = one - red_share - blue_share
-    red_of_v, blue_of_u = np.float32(2) * (one - red_share), np.float32(2) * (one - blue_share)
-    small_height, small_width = factor.shape[1:]
-    wide = np.empty((4, 3, width), np.float32)  # map row k, enlarged along x, lies in slot k % 4
-    held = np.full(4, -1)
-    left, right = np.empty(width, np.uint32), np.empty(width, np.uint32)  # columns of the map
-    weight = np.empty(width, np.float32)
-    for i in range(width):
-        place = np.float32(i) * step_right
-        left[i] = int(place)
-        right[i] = min(int(place) + 1, small_width - 1)
-        weight[i] = place - np.float32(left[i])
-    offset = np.empty((3, CHUNK), np.float32)  # what chroma adds to luma for R, G and B
-    rgb = np.empty((3, CHUNK), np.float32)
-    difference = np.empty((2, CHUNK), np.float32)  # B - Y and R - Y, summed over the rows
-    sums = np.empty((2, CHUNK), np.float32)  # of them, by chroma sample
-    a = np.empty(CHUNK, np.float32)
-    # Views in pairs of pixels: with indices like 2 j the loops would not be vectorised.
-    red_pairs = offset[0].reshape(CHUNK // 2, 2)
-    blue_pairs = offset[2].reshape(CHUNK // 2, 2)
-    difference_pairs = difference.reshape(2, CHUNK // 2, 2)
-    luma_unit, chroma_unit = one / luma_step, one / chroma_step
-    chunks = (width + CHUNK - 1) // CHUNK
-    for line in range(first, last):
-        start_row = (line >> 1) * 4 + (line & 1) if weave else line * vertical
-        row_step = 2 if weave else 1
-        rows = min(vertical, height - start_row)
-        for row in range(rows):
-            top = int(np.float32(start_row + row * row_step) * step_down)
-            for k in range(top, min(top + 2, small_height)):
-                if held[k % 4] != k:
-                    held[k % 4] = k
-                    for c in range(3):
-                        narrow, target = factor[c, k], wide[k % 4, c]
-                        for i in range(width):
-                            value = narrow[left[i]]
-                            target[i] = value + weight[i] * (narrow[right[i]] - value)
-        for chunk in range(chunks):
-            start = chunk * CHUNK
-            n = min(CHUNK, width - start)
-            m = (n + horizontal - 1) // horizontal
-            blues = blue[line, start // horizontal : start // horizontal + m]
-            reds = red[line, start // horizontal : start // horizontal + m]
-            if horizontal == 2:
-                for j in range(m):
-                    value = (np.float32(reds[j]) - gray) * chroma_unit * red_of_v
-                    red_pairs[j, 0] = value
-                    red_pairs[j, 1] = value
-                for j in range(m):
-                    value = (np.float32(blues[j]) - gray) * chroma_unit * blue_of_u
-                    blue_pairs[j, 0] = value
-                    blue_pairs[j, 1] = value
-            else:
-                for j in range(m):
-                    offset[0, j] = (np.float32(reds[j]) - gray) * chroma_unit * red_of_v
-                    offset[2, j] = (np.float32(blues[j]) - gray) * chroma_unit * blue_of_u
-            for i in range(n):
-                difference[0, i] = zero
-                difference[1, i] = zero
-            for i in range(n):
-                offset[1, i] = -(red_share * offset[0, i] + blue_share * offset[2, i]) / green_share
-            for row in range(rows):
-                y = start_row + row * row_step
-                source = np.float32(y) * step_down
-                top = int(source)
-                w1 = source - np.float32(top)
-                w0 = one - w1
-                upper, lower = wide[top % 4], wide[min(top + 1, small_height - 1) % 4]
-                lumas = luma[y, start : start + n]
-                for c in range(3):
-                    x = rgb[c]
-                    chroma = offset[c]
-                    above = upper[c, start : start + n]
-                    below = lower[c, start : start + n]
-                    for i in range(n):
-                        value = (np.float32(lumas[i]) - black) * luma_unit + chroma[i]
-                        x[i] = min(max(value, zero), one)
-                        a[i] = w0 * above[i] + w1 * below[i]
-                    for _ in range(iterations // 4):  # four at a time stay in registers
-                        for i in range(n):
-                            value = x[i]
-                            value += a[i] * (value * value - value)
-                            value += a[i] * (value * value - value)
-                            value += a[i] * (value * value - value)
-                            x[i] = value + a[i] * (value * value - value)
-                    for _ in range(iterations % 4):
-                        for i in range(n):
-                            x[i] += a[i] * (x[i] * x[i] - x[i])
-                for i in range(n):
-                    a[i] = red_share * rgb[0, i] + green_share * rgb[1, i] + blue_share * rgb[2, i]
-                for i in range(n):
-                    lumas[i] = a[i] * luma_step + black + half
-                for i in range(n):
-                    difference[0, i] += rgb[2, i] - a[i]
-                    difference[1, i] += rgb[0, i] - a[i]
-            if horizontal == 2:
-                if n % 2:  # an odd last column counts as two alike
-                    difference[:, n] = difference[:, n - 1]
-                for c in range(2):
-                    pairs, total = difference_pairs[c], sums[c]
-                    for j in range(m):
-                        total[j] = pairs[j, 0] + pairs[j, 1]
-            else:
-                for j in range(m):
-                    sums[0, j] = difference[0, j]
-                    sums[1, j] = difference[1, j]
-            count = np.float32(rows * horizontal)
-            blue_unit = chroma_step / (blue_of_u * count)
-            red_unit = chroma_step / (red_of_v * count)
-            for j in range(m):
-                blues[j] = min(sums[0, j] * blue_unit + gray + half, peak)
-                reds[j] = min(sums[1, j] * red_unit + gray + half, peak)

@@ -1,31 +1,92 @@
-"""The kernel of yuv_natural: the steps of its plan, chunk by chunk and row by row."""
+"""The kernels of yuv and yuv_natural: their steps, chunk by chunk and row by row."""
 
 import numpy as np
 
-from sgz.kernels.yuv import CHUNK
-from sgz.kernels.yuv_steps import (
-    HALF,
-    ONE,
-    THREE,
-    TWO,
-    ZERO,
+from sgz.kernels.curve import HALF, ONE, THREE, TWO, ZERO, brighten, brighten_noise, read_map
+from sgz.kernels.yuv_noise import (
     add_changes,
     add_neighbours,
-    brighten,
-    brighten_noise,
-    find_columns,
-    hold_rows,
     mix_chroma,
-    mix_colours,
     mix_luma,
-    read_map,
     smooth_chroma,
     smooth_luma,
+    weigh,
+)
+from sgz.kernels.yuv_steps import (
+    CHUNK,
+    find_columns,
+    hold_rows,
+    mix_colours,
     split_luma,
     spread_chroma,
     to_samples,
-    weigh,
 )
+
+
+def curve_rows(luma, blue, red, factor, shape, numbers, peak, iterations, first, last):
+    """Chroma rows first to last with the pixel rows they serve; see yuv.apply_factor."""
+    height, width, horizontal, vertical, weave = shape
+    black, luma_step, gray, chroma_step, red_share, blue_share, step_down, step_right = numbers
+    green_share = ONE - red_share - blue_share
+    red_of_v, blue_of_u = TWO * (ONE - red_share), TWO * (ONE - blue_share)
+    small_height, small_width = factor.shape[1:]
+    wide = np.empty((4, 3, width), np.float32)
+    held = np.full(4, -1)
+    left, right = np.empty(width, np.uint32), np.empty(width, np.uint32)
+    weight = np.empty(width, np.float32)
+    find_columns(step_right, small_width - 1, left, right, weight)
+    chroma, rgb = np.empty((3, CHUNK), np.float32), np.empty((3, CHUNK), np.float32)
+    # B - Y and R - Y, summed over the rows; then by chroma sample.
+    sums, cells = np.empty((2, CHUNK), np.float32), np.empty((2, CHUNK), np.float32)
+    a = np.empty(CHUNK, np.float32)
+    luma_unit, chroma_unit = ONE / luma_step, ONE / chroma_step
+    row_step = 2 if weave else 1
+    for line in range(first, last):
+        start_row = (line >> 1) * 4 + (line & 1) if weave else line * vertical
+        rows = min(vertical, height - start_row)
+        for row in range(rows):
+            top = int(np.float32(start_row + row * row_step) * step_down)
+            hold_rows((factor,), top, wide, held, left, right, weight)
+        for start in range(0, width, CHUNK):
+            n = min(CHUNK, width - start)
+            m = (n + horizontal - 1) // horizontal
+            place = start // horizontal
+            blues, reds = blue[line, place : place + m], red[line, place : place + m]
+            spread_chroma(reds, gray, chroma_unit, red_of_v, chroma[0], horizontal)
+            spread_chroma(blues, gray, chroma_unit, blue_of_u, chroma[2], horizontal)
+            for i in range(n):
+                chroma[1, i] = -(red_share * chroma[0, i] + blue_share * chroma[2, i]) / green_share
+            sums[:, :n] = ZERO
+            for row in range(rows):
+                y = start_row + row * row_step
+                down = np.float32(y) * step_down
+                top = int(down)
+                w1 = down - np.float32(top)
+                w0 = ONE - w1
+                upper, lower = wide[top % 4], wide[min(top + 1, small_height - 1) % 4]
+                lumas = luma[y, start : start + n]
+                for c in range(3):
+                    x, added = rgb[c], chroma[c]
+                    above, below = upper[c, start : start + n], lower[c, start : start + n]
+                    for i in range(n):
+                        value = (np.float32(lumas[i]) - black) * luma_unit + added[i]
+                        x[i] = min(max(value, ZERO), ONE)
+                        a[i] = w0 * above[i] + w1 * below[i]
+                    brighten(x, a, n, iterations)
+                for i in range(n):
+                    a[i] = red_share * rgb[0, i] + green_share * rgb[1, i] + blue_share * rgb[2, i]
+                for i in range(n):
+                    lumas[i] = a[i] * luma_step + black + HALF
+                for i in range(n):
+                    sums[0, i] += rgb[2, i] - a[i]
+                    sums[1, i] += rgb[0, i] - a[i]
+            to_samples(sums, cells, 2, n, m, horizontal)
+            count = np.float32(rows * horizontal)
+            blue_unit = chroma_step / (blue_of_u * count)
+            red_unit = chroma_step / (red_of_v * count)
+            for j in range(m):
+                blues[j] = min(cells[0, j] * blue_unit + gray + HALF, peak)
+                reds[j] = min(cells[1, j] * red_unit + gray + HALF, peak)
 
 
 def natural_rows(
@@ -79,7 +140,7 @@ def natural_rows(
         rows = min(vertical, height - start_row)
         for row in range(rows):
             top = int(np.float32(start_row + row * row_step) * step_down)
-            hold_rows(slope, offset, top, wide, held, left, right, weight)
+            hold_rows((slope, offset), top, wide, held, left, right, weight)
         for start in range(0, width, CHUNK):
             n = min(CHUNK, width - start)
             m = (n + horizontal - 1) // horizontal
