@@ -280,6 +280,22 @@ def video_parser() -> argparse.ArgumentParser:
         help="seconds each way over which a frame's factor map is averaged, against flicker; "
         "0 turns it off",
     )
+    add_encoding_options(parser)
+    parser.add_argument(
+        "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
+    )
+    add_part_options(parser)
+    parser.add_argument("--max_megapixels", type=RATE, default=36.0, help="refuse larger frames")
+    parser.add_argument(
+        "--keep_partial",
+        action="store_true",
+        help="when interrupted, keep what is done as a shorter video that plays",
+    )
+    return parser
+
+
+def add_encoding_options(parser: argparse._ActionsContainer) -> None:
+    """How the output is encoded."""
     parser.add_argument(
         "--codec", choices=("h264", "hevc", "vp9", "av1"), default="h264", help="of the output"
     )
@@ -301,17 +317,6 @@ def video_parser() -> argparse.ArgumentParser:
         help="pixel format of the output, such as yuv420p, which all browsers play; left out, as "
         "near to the source's as the codec has",
     )
-    parser.add_argument(
-        "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
-    )
-    add_part_options(parser)
-    parser.add_argument("--max_megapixels", type=RATE, default=36.0, help="refuse larger frames")
-    parser.add_argument(
-        "--keep_partial",
-        action="store_true",
-        help="when interrupted, keep what is done as a shorter video that plays",
-    )
-    return parser
 
 
 def main() -> int:
