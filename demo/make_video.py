@@ -23,7 +23,7 @@ from sgz.command import (
     COUNT,
     RATE,
     add_enhancer_options,
-    add_part_options,
+    add_video_options,
     enhancer_arguments,
     new_parser,
     run_script,
@@ -118,7 +118,7 @@ def video_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--fps", type=Fraction, default=None, help="I2V: frames per second, if there is no video"
     )
-    add_part_options(parser)
+    add_video_options(parser)
     parser.add_argument("--max_megapixels", type=RATE, default=36.0, help="refuse larger frames")
     parser.add_argument(
         "--keep_partial",
@@ -155,7 +155,8 @@ def add_encoding_options(parser: argparse._ActionsContainer) -> None:
 
 def main() -> int:
     options = video_parser().parse_args()
-    encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt)
+    hardware = options.hardware == "auto"
+    encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt, hardware)
     if is_pipe(options.video_path) or is_pipe(options.save_path):
         raise UserError("pipes are for the command sgz: sgz - -")
     largest = CODECS[options.codec].largest_crf

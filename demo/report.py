@@ -37,7 +37,13 @@ def open_reader(options: Namespace, report: Report) -> Reader:
     """The video that the options name."""
     pixels = round(options.max_megapixels * 1e6)
     return Reader(
-        options.video_path, report.note, report.damage, pixels, options.start, options.duration
+        options.video_path,
+        report.note,
+        report.damage,
+        pixels,
+        options.start,
+        options.duration,
+        hardware=options.hardware == "auto",
     )
 
 

@@ -255,6 +255,7 @@ def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> i
     from tqdm import tqdm
 
     from sgz.enhancer import Enhancer
+    from sgz.video.formats import Encoding
     from sgz.video.reader import Reader
     from sgz.video.stream import enhance_video
 
@@ -264,12 +265,15 @@ def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> i
     damages = []
     part = {name: getattr(options, name) for name in ("start", "duration", "live")}
     enhancer = Enhancer(options.weights, threads=1, **enhancer_arguments(options))
-    reader = Reader(source, note, damages.append, **part)
+    hardware = options.hardware == "auto"
+    reader = Reader(source, note, damages.append, hardware=hardware, **part)
+    encoding = Encoding("raw" if is_pipe(target) else "h264", hardware=hardware)
     with tqdm(total=reader.count, unit="frame", smoothing=0.1, disable=None) as bar:
         frames = enhance_video(
             enhancer,
             reader,
             target,
+            encoding,
             progress=lambda done: bar.update(),
             note=note,
             damage=damages.append,

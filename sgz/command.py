@@ -166,13 +166,19 @@ def moment(text: str) -> float:
     return seconds
 
 
-def add_part_options(parser: argparse._ActionsContainer) -> None:
-    """Which part of a video."""
+def add_video_options(parser: argparse._ActionsContainer) -> None:
+    """Which part of a video, and by what it is decoded and encoded."""
     parser.add_argument(
         "--start", type=moment, default=0.0, metavar="TIME", help="of a video: begin at 90 or 1:30"
     )
     parser.add_argument(
         "--duration", type=moment, metavar="TIME", help="of a video: so much of it, as 10 or 0:10"
+    )
+    parser.add_argument(
+        "--hardware",
+        choices=("off", "auto"),
+        default="off",
+        help="of a video: auto decodes and encodes on a graphics card where that works",
     )
 
 

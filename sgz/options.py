@@ -8,7 +8,7 @@ from sgz.command import (
     RATE,
     add_engine_options,
     add_enhancer_options,
-    add_part_options,
+    add_video_options,
     new_parser,
     place,
 )
@@ -45,7 +45,7 @@ def cli_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--verbose", action="store_true", help="say what was found in a photograph: black, noise"
     )
-    add_part_options(parser)
+    add_video_options(parser)
     parser.add_argument(
         "--live",
         action="store_true",

@@ -10,6 +10,7 @@ import av
 
 from sgz.errors import UserError
 from sgz.files import is_pipe
+from sgz.video.picture import Picture
 
 # Containers by suffix. Others (AVI) cannot hold what H.264 needs: frames out of order, any timing.
 CONTAINERS = {
@@ -57,12 +58,23 @@ CODECS = {
 @dataclass(frozen=True)
 class Encoding:
     """How to encode: codec of CODECS; None takes the codec's own crf and preset, and keeps the
-    source's chroma subsampling and bits where the codec can (pix_fmt)."""
+    source's chroma subsampling and bits where the codec can (pix_fmt). hardware: by a graphics card
+    where one can."""
 
     codec: str = "h264"
     crf: int | None = None
     preset: str | None = None
     pix_fmt: str | None = None
+    hardware: bool = False
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """What encodes: FFmpeg's name, the pixel format it takes frames in, its options."""
+
+    name: str
+    stored: str
+    options: dict[str, str]
 
 
 def container_of(path: Path, codec: Codec) -> str:
@@ -124,6 +136,15 @@ def working_format(pix_fmt: str, source: str) -> str:
         return pix_fmt
     subsampling, depth = kind[1] if kind else "444", max(bits, source_bits)
     return f"yuv{subsampling}p" + ("" if depth <= 8 else "10le" if depth <= 10 else "12le")
+
+
+def software_encoder(encoding: Encoding, picture: Picture) -> Encoder:
+    """The codec's encoder in software, in the format that loses least of a picture."""
+    codec = CODECS[encoding.codec]
+    pix_fmt = encoding.pix_fmt or choose_format(
+        picture.pix_fmt, (picture.width, picture.height), codec
+    )
+    return Encoder(codec.encoder, pix_fmt, encoder_options(encoding))
 
 
 def encoder_options(encoding: Encoding) -> dict[str, str]:

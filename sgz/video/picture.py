@@ -9,6 +9,8 @@ import numpy as np
 HIGH_DEFINITION = 720  # lines; from here on RGB becomes YUV by BT.709, below by BT.601
 PQ, HLG = 16, 18  # transfer characteristics of ITU-T H.273, table 3
 
+PLANAR = {"nv12": "yuv420p", "p010le": "yuv420p10le"}  # the same pixels, U and V apart
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -39,7 +41,7 @@ def picture_of(frame, stream) -> Picture:
     return Picture(
         frame.width,
         frame.height,
-        frame.format.name,
+        PLANAR.get(frame.format.name, frame.format.name),
         stream.average_rate or stream.guessed_rate or Fraction(25),
         stream.time_base,
         stream.sample_aspect_ratio or None,

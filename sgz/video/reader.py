@@ -12,6 +12,7 @@ import av
 from sgz.errors import UserError
 from sgz.files import is_pipe
 from sgz.video.clock import Clock
+from sgz.video.hardware import find_decoders
 from sgz.video.picture import Picture, convert, picture_of
 
 LIVE = {"fpsprobesize": "0", "analyzeduration": "0"}  # FFmpeg's, to look at little in advance
@@ -29,6 +30,7 @@ class Reader:
         start, duration: seconds of the recording to begin at, and to read; None reads to the end.
         live: frames are wanted at once: none waits to learn how long it is shown, and the decoder
             works on one at a time.
+        hardware: decode on a graphics card where one can.
 
     Attributes:
         picture: what the frames are like; every frame comes out in its size.
@@ -48,12 +50,13 @@ class Reader:
         start: float = 0.0,
         duration: float | None = None,
         live: bool = False,
+        hardware: bool = False,
     ):
         self.path, self.note, self.damage, self.max_pixels = path, note, damage, max_pixels
         self.live = live
         self.window = None if duration is None else exact(duration)
         self.name = "standard input" if is_pipe(path) else path
-        self.container = open_container(path, live)
+        self.container = open_container(path, live, hardware)
         try:
             self.video = find_pictures(self.container, self.name)
             self.video.thread_type = "SLICE" if live else "AUTO"
@@ -261,8 +264,8 @@ def exact(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
-def open_container(path: str | Path, live: bool = False):
-    """PyAV's container of a file or of standard input.
+def open_container(path: str | Path, live: bool = False, hardware: bool = False):
+    """PyAV's container of a file or of standard input, the former perhaps decoded by hardware.
 
     Raises:
         UserError: there is no such file, or it is no video.
@@ -273,6 +276,9 @@ def open_container(path: str | Path, live: bool = False):
     elif not Path(path).is_file():
         missing = f"{path} is not an ordinary file"
         raise UserError(missing if Path(path).exists() else f"no such video: {path}", "source")
+    for decoder in find_decoders() if hardware and name != "pipe:0" else ():
+        with suppress(av.error.FFmpegError):  # not on this machine
+            return av.open(name, metadata_errors="replace", options=options, hwaccel=decoder)
     try:
         return av.open(name, metadata_errors="replace", options=options)
     except av.error.FFmpegError as error:

@@ -18,6 +18,7 @@ from sgz.files import PIPE, is_pipe, whole_file
 from sgz.threads import prefetch
 from sgz.video.formats import CODECS, Encoding, container_of, working_format
 from sgz.video.frames import enhance_frames
+from sgz.video.hardware import find_encoder
 from sgz.video.picture import HIGH_DEFINITION, HLG, PQ, Picture
 from sgz.video.reader import Reader
 from sgz.video.writer import Writer
@@ -70,7 +71,8 @@ def enhance_video(
     place = nullcontext(PIPE) if is_pipe(target) else whole_file(target)
     with opened as reader, place as temporary:
         picture = reader.picture
-        writer = Writer(temporary, container_name, picture, encoding)
+        encoder = find_encoder(encoding, picture) if encoding.hardware else None
+        writer = Writer(temporary, container_name, picture, encoding, encoder)
         for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
             note(sentence)
         working = working_format(writer.pix_fmt, picture.pix_fmt)
@@ -105,6 +107,10 @@ def conversions(picture: Picture, encoding: Encoding, writer: Writer) -> Iterato
         yield f"the frames are converted from {picture.pix_fmt} to {writer.pix_fmt}"
     if writer.pix_fmt not in ("yuv420p", "yuvj420p"):
         yield f"not every browser plays {writer.pix_fmt}; the pixel format yuv420p plays everywhere"
+    if encoding.hardware:
+        software = CODECS[encoding.codec].encoder
+        none = f"no hardware encoder of {encoding.codec} works for it here; {software} does"
+        yield none if writer.encoder == software else f"encoded by {writer.encoder}"
     if picture.interlaced and not CODECS[encoding.codec].interlacing:
         yield f"the source is interlaced, which {encoding.codec} does not mark; h264 does"
     in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")

@@ -12,14 +12,14 @@ from sgz.video.formats import (
     CODECS,
     DISK_ERRORS,
     MP4_TAGS,
+    Encoder,
     Encoding,
     can_hold,
-    choose_format,
-    encoder_options,
     kept_tags,
+    software_encoder,
     usual_layout,
 )
-from sgz.video.picture import Picture, convert
+from sgz.video.picture import PLANAR, Picture, convert
 from sgz.video.reader import Reader
 
 
@@ -29,23 +29,35 @@ class Writer:
     Args:
         path: where to write, under any name, or - for standard output. container_name: from
             container_of.
+        encoder: of a graphics card, from find_encoder; left out, the codec's in software.
+
+    Attributes:
+        encoder: FFmpeg's name of it. pix_fmt: planar, what frames come as. stored: what the encoder
+            takes them as.
 
     Raises:
         UserError: the encoder refuses the settings, or, from any method, the disk the data.
     """
 
-    def __init__(self, path: Path, container_name: str, picture: Picture, encoding: Encoding):
+    def __init__(
+        self,
+        path: Path,
+        container_name: str,
+        picture: Picture,
+        encoding: Encoding,
+        encoder: Encoder | None = None,
+    ):
         codec = CODECS[encoding.codec]
         self.name, self.picture = container_name, picture
-        self.pix_fmt = encoding.pix_fmt or choose_format(
-            picture.pix_fmt, (picture.width, picture.height), codec
-        )
+        encoder = encoder or software_encoder(encoding, picture)
+        self.encoder, self.stored = encoder.name, encoder.stored
+        self.pix_fmt = PLANAR.get(self.stored, self.stored)
         self.options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
         self.piped, name = is_pipe(path), str(path)
         if self.piped:
             name, self.options = "pipe:1", {"flush_packets": "1"}
         self.file = av.open(name, "w", format=container_name, container_options=self.options)
-        self.stream = self.file.add_stream(codec.encoder, picture.rate, encoder_options(encoding))
+        self.stream = self.file.add_stream(encoder.name, picture.rate, encoder.options)
         self.copies: dict[int, object] = {}
         self.copied: dict[int, str] = {}  # each copied stream's name in a sentence
         self.last: dict[int, int] = {}  # decoding time of each copied stream's last packet
@@ -55,9 +67,9 @@ class Writer:
         context = self.stream.codec_context
         context.width, context.height = picture.width, picture.height
         try:
-            context.pix_fmt = self.pix_fmt
+            context.pix_fmt = self.stored
         except ValueError:
-            raise UserError(f"no such pixel format: {self.pix_fmt}", "pix_fmt") from None
+            raise UserError(f"no such pixel format: {self.stored}", "pix_fmt") from None
         context.thread_type = "AUTO"  # whole frames side by side: PyAV's slices wait for each other
         context.time_base = picture.time_base
         context.sample_aspect_ratio = picture.aspect or 0
@@ -74,8 +86,8 @@ class Writer:
             context.open()
         except av.error.FFmpegError as error:
             raise UserError(
-                f"{codec.encoder} refuses {picture.width}x{picture.height} {self.pix_fmt} with "
-                f"{encoder_options(encoding)}",
+                f"{encoder.name} refuses {picture.width}x{picture.height} {self.stored} with "
+                f"{encoder.options}",
                 "encoding",
             ) from error
 
@@ -153,8 +165,8 @@ class Writer:
 
     def write_frame(self, frame) -> None:
         """Encode a frame; its time is in the picture's time base."""
-        if frame.format.name != self.pix_fmt:
-            frame = convert(frame, self.picture, self.pix_fmt)
+        if frame.format.name != self.stored:
+            frame = convert(frame, self.picture, self.stored)
         frame.pict_type = 0  # the encoder decides anew
         self.start = frame.pts if self.start is None else self.start
         self.end = frame.pts + frame.duration
