@@ -148,7 +148,7 @@ def video_speed(
 def processor_times(weights: Path, clip: Path, target: Path, look: str) -> dict[str, float]:
     """Milliseconds of processor time a frame that each step takes, measured one by one."""
     from sgz.enhancer import Enhancer
-    from sgz.video.formats import Encoding
+    from sgz.video.formats import Encoding, software_encoder
     from sgz.video.frames import enhance_frames
     from sgz.video.reader import Reader
     from sgz.video.writer import Writer
@@ -160,13 +160,14 @@ def processor_times(weights: Path, clip: Path, target: Path, look: str) -> dict[
             return timed(lambda: [*enhance_frames(enhancer, frames, reader.picture, 0.5)])
 
     def encode() -> None:
-        with Writer(target, "mp4", picture, Encoding("h264", int(CRF), "veryfast")) as writer:
+        with Writer(target, "mp4", picture, encoder) as writer:
             for frame in bright:
                 writer.write_frame(frame)
             writer.finish()
 
     with Reader(clip) as reader:
         picture = reader.picture
+        encoder = software_encoder(Encoding("h264", int(CRF), "veryfast"), picture)
         decoded, decoding = timed(lambda: [*reader.read_frames("yuv420p")])
     network = timed(lambda: find_only(Enhancer(weights, threads=1, look=look), decoded, picture))[1]
     decoded.clear()

@@ -16,6 +16,7 @@ from sgz.files import find_files, no_images, whole_file, write_whole
 from sgz.image.photo import IMAGE_SUFFIXES, Photo, encode_photo, read_photo
 from sgz.pixels import to_rgb
 from sgz.video.formats import CODECS, Encoding, container_of
+from sgz.video.hardware import find_encoder
 from sgz.video.picture import Picture
 from sgz.video.writer import Writer
 
@@ -68,7 +69,7 @@ def frames_to_video(options: Namespace, encoding: Encoding) -> int:
 
     with (
         whole_file(options.save_path) as temporary,
-        Writer(temporary, container_name, picture, encoding) as writer,
+        Writer(temporary, container_name, picture, find_encoder(encoding, picture)) as writer,
     ):
         for path, time in zip(tqdm(paths, unit="frame"), times, strict=True):
             pixels = to_rgb(read_photo(path).pixels)

@@ -9,6 +9,7 @@ python demo/make_video.py --choice I2V
 import sys
 from argparse import Namespace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run from anywhere
@@ -32,6 +33,7 @@ from sgz.enhancer import Enhancer
 from sgz.errors import UserError
 from sgz.files import is_pipe
 from sgz.video.formats import CODECS, Encoding
+from sgz.video.segments import enhance_in_segments
 from sgz.video.stream import enhance_video
 
 REMEDIES = {
@@ -42,6 +44,7 @@ REMEDIES = {
     "pix_fmt": "see --pix_fmt",
     "encoding": "see --codec, --crf, --preset and --pix_fmt",
     "start": "choose an earlier --start",
+    "segments": "delete it, or choose another --save_path; see --resume",
     "folder": "empty it, or choose another --image_lowlight_folder",
     "max_pixels": "raise it with --max_megapixels",
     "device": "try --device cpu",
@@ -55,17 +58,18 @@ def stream(options: Namespace, encoding: Encoding) -> int:
     picture = reader.picture
     # One thread: decoder and encoder want the other cores.
     enhancer = Enhancer(options.weight_dir, threads=1, **enhancer_arguments(options))
+    enhance = enhance_in_segments
+    if not options.resume:
+        enhance = partial(enhance_video, keep_partial=options.keep_partial)
     with new_bar(reader.count) as bar:
-        frames = enhance_video(
+        frames = enhance(
             enhancer,
             reader,
             options.save_path,
             encoding,
             options.smoothing,
-            options.keep_partial,
-            lambda done: bar.update(),
-            report.note,
-            report.damage,
+            progress=lambda done: bar.update(done - bar.n),
+            note=report.note,
         )
         seconds = bar.format_dict["elapsed"]
     size = f"{picture.width}x{picture.height}"
@@ -157,6 +161,8 @@ def main() -> int:
     options = video_parser().parse_args()
     hardware = options.hardware == "auto"
     encoding = Encoding(options.codec, options.crf, options.preset, options.pix_fmt, hardware)
+    if options.keep_partial and options.resume:
+        raise UserError("--keep_partial and --resume exclude each other; --resume keeps more")
     if is_pipe(options.video_path) or is_pipe(options.save_path):
         raise UserError("pipes are for the command sgz: sgz - -")
     largest = CODECS[options.codec].largest_crf

@@ -38,6 +38,7 @@ REMEDIES = {
     "device": "try --device cpu",
     "engine": "or leave out --engine ray",
     "start": "choose an earlier --start",
+    "segments": "delete it, or choose another OUT; see --resume",
     "address": "see --address, or leave out --engine ray",
     "record": "choose another --report",
     "overwrite": "add --overwrite or --skip_existing, or choose another OUT",
@@ -257,6 +258,7 @@ def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> i
     from sgz.enhancer import Enhancer
     from sgz.video.formats import Encoding
     from sgz.video.reader import Reader
+    from sgz.video.segments import enhance_in_segments
     from sgz.video.stream import enhance_video
 
     def note(sentence: str) -> None:
@@ -268,15 +270,15 @@ def brighten_video(options: argparse.Namespace, source: Path, target: Path) -> i
     hardware = options.hardware == "auto"
     reader = Reader(source, note, damages.append, hardware=hardware, **part)
     encoding = Encoding("raw" if is_pipe(target) else "h264", hardware=hardware)
+    enhance = enhance_in_segments if options.resume else enhance_video
     with tqdm(total=reader.count, unit="frame", smoothing=0.1, disable=None) as bar:
-        frames = enhance_video(
+        frames = enhance(
             enhancer,
             reader,
             target,
             encoding,
-            progress=lambda done: bar.update(),
+            progress=lambda done: bar.update(done - bar.n),
             note=note,
-            damage=damages.append,
         )
     if is_pipe(target):
         print(f"enhanced {frames} frames", file=sys.stderr)

@@ -180,6 +180,11 @@ def add_video_options(parser: argparse._ActionsContainer) -> None:
         default="off",
         help="of a video: auto decodes and encodes on a graphics card where that works",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="of a video: keep what is done in OUT.parts, and go on from what is kept there",
+    )
 
 
 def place(text: str) -> Path | str:

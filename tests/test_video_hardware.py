@@ -30,11 +30,11 @@ def test_a_card_that_wants_chroma_in_one_plane_gets_the_same_pixels(tmp_path):
     source = make_clip(tmp_path / "a.mkv", 4, codec="rawvideo", pix_fmt="nv12")
     for stored in ("yuv420p", "nv12"):
         target = tmp_path / f"{stored}.mkv"
-        encoder = Encoder("libx264", stored, {"crf": "0", "preset": "ultrafast"})
+        encoder = Encoder("h264", "libx264", stored, {"crf": "0", "preset": "ultrafast"})
         with Reader(source) as reader:
             assert reader.picture.pix_fmt == "yuv420p"
-            with Writer(target, "matroska", reader.picture, Encoding(), encoder) as writer:
-                assert writer.pix_fmt == "yuv420p"
+            with Writer(target, "matroska", reader.picture, encoder) as writer:
+                assert encoder.pix_fmt == "yuv420p"
                 for frame in reader.read_frames("yuv420p"):
                     writer.write_frame(frame)
                 writer.finish()

@@ -10,7 +10,7 @@ import av
 
 from sgz.errors import UserError
 from sgz.files import is_pipe
-from sgz.video.picture import Picture
+from sgz.video.picture import PLANAR, Picture
 
 # Containers by suffix. Others (AVI) cannot hold what H.264 needs: frames out of order, any timing.
 CONTAINERS = {
@@ -70,11 +70,22 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Encoder:
-    """What encodes: FFmpeg's name, the pixel format it takes frames in, its options."""
+    """What encodes: the codec, of CODECS; FFmpeg's name of the encoder; the pixel format that it
+    takes frames in; its options."""
 
+    codec: str
     name: str
     stored: str
     options: dict[str, str]
+
+    @property
+    def pix_fmt(self) -> str:
+        """The pixel format with all planes apart, in which frames are enhanced."""
+        return PLANAR.get(self.stored, self.stored)
+
+    @property
+    def is_software(self) -> bool:
+        return self.name == CODECS[self.codec].encoder
 
 
 def container_of(path: Path, codec: Codec) -> str:
@@ -144,7 +155,7 @@ def software_encoder(encoding: Encoding, picture: Picture) -> Encoder:
     pix_fmt = encoding.pix_fmt or choose_format(
         picture.pix_fmt, (picture.width, picture.height), codec
     )
-    return Encoder(codec.encoder, pix_fmt, encoder_options(encoding))
+    return Encoder(encoding.codec, codec.encoder, pix_fmt, encoder_options(encoding))
 
 
 def encoder_options(encoding: Encoding) -> dict[str, str]:

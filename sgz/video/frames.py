@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass, field
 
 import av
 import numpy as np
@@ -17,6 +18,15 @@ from sgz.machine import count_cores
 from sgz.video.noise import NoiseMeter
 from sgz.video.picture import Picture
 from sgz.video.smoothing import Smoother, weigh_by_light, weigh_by_own
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """After so many frames: what those that follow need of them, arrays by name."""
+
+    frames: int = 0
+    memory: dict[str, np.ndarray] = field(default_factory=dict)
+
 
 CHROMA = 0.8  # codes: least deviation of chroma's noise, which codecs leave as steps
 
@@ -42,6 +52,13 @@ class PaperWay:
         enhancer = self.enhancer
         yuv.apply_factor(planes, *values, enhancer.scale_factor, enhancer.iterations, *workers)
 
+    def recall(self, scene: int, memory: dict[str, np.ndarray]) -> None:
+        """Go on after a frame of a scene that was enhanced at another time."""
+
+    def remember(self) -> dict[str, np.ndarray]:
+        """What the next frame needs of those before it: nothing."""
+        return {}
+
 
 class NaturalWay:
     """A look's black point, exposure, guided map, and denoising over time."""
@@ -53,6 +70,7 @@ class NaturalWay:
         self.meter: NoiseMeter | None = None
         self.memory: Memory | None = None
         self.scene = -1  # of the frame in memory
+        self.recalled: dict[str, np.ndarray] = {}  # a memory of another time
 
     def look_at(self, planes: yuv.Planes) -> Noise | None:
         """A frame's noise; frames come in order."""
@@ -81,6 +99,10 @@ class NaturalWay:
         """Enhance a frame in place; frames come in order."""
         if self.memory is None and noise:
             self.memory = Memory.of(planes)
+            for name, plane in zip("yuv", self.memory.planes, strict=True):
+                if name in self.recalled:
+                    plane[:] = self.recalled[name]
+                    self.memory.fresh = False
         if self.memory is not None and scene != self.scene:
             self.memory.fresh = True
         self.scene = scene
@@ -89,6 +111,16 @@ class NaturalWay:
             planes, recipe, enhancer.scale_factor, enhancer.iterations, self.memory, *workers
         )
 
+    def recall(self, scene: int, memory: dict[str, np.ndarray]) -> None:
+        """Go on after a frame of a scene that was enhanced at another time."""
+        self.scene, self.recalled = scene, memory
+
+    def remember(self) -> dict[str, np.ndarray]:
+        """What the next frame needs of those before it."""
+        if self.memory is None or self.memory.fresh:
+            return {}
+        return {n: plane.copy() for n, plane in zip("yuv", self.memory.planes, strict=True)}
+
 
 def enhance_frames(
     enhancer: Enhancer,
@@ -96,34 +128,52 @@ def enhance_frames(
     picture: Picture,
     smoothing: float,
     live: bool = False,
+    reached: Checkpoint | None = None,
+    every: int = 0,
 ) -> Iterator:
-    """Enhance the frames among `items` in place; the rest passes by."""
+    """Enhance the frames among `items` in place; the rest passes by.
+
+    Args:
+        reached: the frames up to there are looked at, but neither enhanced nor yielded.
+        every: a Checkpoint comes after each so many frames, and after the last; 0: none.
+    """
     way = (PaperWay if enhancer.look == PAPER else NaturalWay)(enhancer)
-    smoother = Smoother(way.find, smoothing, way.weigh, live)
     shares = yuv.shares_of_matrix(picture.matrix, picture.height)
     bands = count_cores() if live else max(count_cores() // 2, 1)  # decoder and encoder want some
-    scale = enhancer.scale_factor
-
-    def find_values() -> Iterator[tuple]:
-        """(item with its noise, its values, its scene), None for what is to pass."""
-        for item in items:
-            if isinstance(item, av.VideoFrame) and enhancer.strength and enhancer.iterations:
-                planes = planes_of(item, picture, shares)
-                cells = rgb.read_cells(planes.read, (planes.height, planes.width), scale)
-                time = float(item.pts * item.time_base)
-                noise = way.look_at(planes)
-                yield from smoother.add((item, noise), planes.to_rgb(cells), time)
-            else:
-                yield (item, None), None, 0
-        yield from smoother.finish()
-
+    reached, count = reached or Checkpoint(), 0
+    found = find_values(way, items, picture, Smoother(way.find, smoothing, way.weigh, live))
     with closing(items), ThreadPoolExecutor(bands) as pool:
-        for (item, noise), values, scene in find_values():
+        for (item, noise), values, scene in found:
+            is_frame = isinstance(item, av.VideoFrame)
+            count += is_frame
+            if is_frame and count <= reached.frames:
+                way.recall(scene, reached.memory)
+                continue
             if values is not None:
                 item.make_writable()  # the decoder may go on to read it
                 planes = planes_of(item, picture, shares)
                 way.apply(planes, values, scene, noise, pool, bands)
             yield item
+            if is_frame and every and count % every == 0:
+                yield Checkpoint(count, way.remember())
+        if every and count % every:
+            yield Checkpoint(count)
+
+
+def find_values(way, items: Iterable, picture: Picture, smoother: Smoother) -> Iterator[tuple]:
+    """((item, its noise), its values, its scene) of each frame; None for what is to pass."""
+    enhancer, shares = way.enhancer, yuv.shares_of_matrix(picture.matrix, picture.height)
+    for item in items:
+        if isinstance(item, av.VideoFrame) and enhancer.strength and enhancer.iterations:
+            planes = planes_of(item, picture, shares)
+            size = planes.height, planes.width
+            cells = rgb.read_cells(planes.read, size, enhancer.scale_factor)
+            noise = way.look_at(planes)
+            time = float(item.pts * item.time_base)
+            yield from smoother.add((item, noise), planes.to_rgb(cells), time)
+        else:
+            yield (item, None), None, 0
+    yield from smoother.finish()
 
 
 def planes_of(frame, picture: Picture, shares: tuple[float, float]) -> yuv.Planes:

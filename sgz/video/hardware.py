@@ -10,7 +10,7 @@ import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
 from sgz.video.formats import CODECS, Encoder, Encoding, software_encoder
-from sgz.video.picture import PLANAR, Picture
+from sgz.video.picture import Picture
 
 # Constant quality as each maker calls it; like x264's crf, lower is better.
 QUALITY: dict[str, Callable[[int], dict[str, str]]] = {
@@ -23,24 +23,26 @@ QUALITY: dict[str, Callable[[int], dict[str, str]]] = {
 DECODERS = ("cuda", "videotoolbox", "qsv", "d3d11va", "vaapi")  # in this order
 
 
-def find_encoder(encoding: Encoding, picture: Picture) -> Encoder | None:
-    """The first encoder of the codec that this machine's hardware opens; None without one.
+def find_encoder(encoding: Encoding, picture: Picture) -> Encoder:
+    """What encodes: the first hardware encoder that opens, if one is wanted, else software.
 
-    The frames keep the format that software would give them, or the encoder will not do; nor do
-    any for interlaced video.
+    Hardware gets the frames in the format that software would get, or is not used; nor is it for
+    interlaced video.
     """
-    pix_fmt = software_encoder(encoding, picture).stored.replace("yuvj", "yuv")
+    software = software_encoder(encoding, picture)
+    if picture.interlaced or not encoding.hardware:
+        return software
+    pix_fmt = software.stored.replace("yuvj", "yuv")
     crf = CODECS[encoding.codec].crf if encoding.crf is None else encoding.crf
     for maker, options in QUALITY.items():
-        encoder = f"{encoding.codec}_{maker}"
-        if encoder not in av.codecs_available or picture.interlaced:
+        name = f"{encoding.codec}_{maker}"
+        if name not in av.codecs_available:
             continue
-        offered = [form.name for form in av.Codec(encoder, "w").video_formats or ()]
-        for stored in (name for name in offered if PLANAR.get(name, name) == pix_fmt):
-            found = Encoder(encoder, stored, options(crf))
-            if opens(found, picture):
+        for form in av.Codec(name, "w").video_formats or ():
+            found = Encoder(encoding.codec, name, form.name, options(crf))
+            if found.pix_fmt == pix_fmt and opens(found, picture):
                 return found
-    return None
+    return software
 
 
 def opens(encoder: Encoder, picture: Picture) -> bool:

@@ -53,7 +53,7 @@ class Reader:
         hardware: bool = False,
     ):
         self.path, self.note, self.damage, self.max_pixels = path, note, damage, max_pixels
-        self.live = live
+        self.live, self.start = live, start
         self.window = None if duration is None else exact(duration)
         self.name = "standard input" if is_pipe(path) else path
         self.container = open_container(path, live, hardware)
@@ -136,6 +136,22 @@ class Reader:
     def read_frames(self, pix_fmt: str) -> Iterator:
         """Yield the frames alone; `pix_fmt` may be RGB."""
         return (item for item in self.read(pix_fmt) if isinstance(item, av.VideoFrame))
+
+    def read_packets(self) -> Iterator:
+        """Yield the packets of the other streams alone, in file order; nothing is decoded."""
+        self.video.codec_context.skip_frame = "ALL"
+        with suppress(av.error.FFmpegError):  # read() has told
+            for packet, frames in chain(self._first, self._items):
+                if frames is None and self._is_wanted(packet):
+                    yield packet
+                if self._is_past(packet):
+                    break
+
+    def reopen(self) -> "Reader":
+        """The same part of the same file from its beginning; it says nothing a second time."""
+        window = None if self.window is None else float(self.window)
+        told: list[str] = []
+        return Reader(self.path, told.append, told.append, self.max_pixels, self.start, window)
 
     def read_times(self) -> list[int]:
         """When each frame is shown, in the picture's time base; nothing is decoded for it."""

@@ -16,7 +16,7 @@ from sgz.enhancer import Enhancer
 from sgz.errors import UserError
 from sgz.files import PIPE, is_pipe, whole_file
 from sgz.threads import prefetch
-from sgz.video.formats import CODECS, Encoding, container_of, working_format
+from sgz.video.formats import CODECS, Encoder, Encoding, container_of, working_format
 from sgz.video.frames import enhance_frames
 from sgz.video.hardware import find_encoder
 from sgz.video.picture import HIGH_DEFINITION, HLG, PQ, Picture
@@ -71,11 +71,12 @@ def enhance_video(
     place = nullcontext(PIPE) if is_pipe(target) else whole_file(target)
     with opened as reader, place as temporary:
         picture = reader.picture
-        encoder = find_encoder(encoding, picture) if encoding.hardware else None
-        writer = Writer(temporary, container_name, picture, encoding, encoder)
-        for sentence in (*conversions(picture, encoding, writer), *writer.copy_from(reader)):
+        encoder = find_encoder(encoding, picture)
+        writer = Writer(temporary, container_name, picture, encoder)
+        told = conversions(picture, encoder, container_name, writer.piped, encoding.hardware)
+        for sentence in (*told, *writer.copy_from(reader)):
             note(sentence)
-        working = working_format(writer.pix_fmt, picture.pix_fmt)
+        working = working_format(encoder.pix_fmt, picture.pix_fmt)
         if reader.live:  # one frame after the other: none waits for a thread
             items = enhance_frames(enhancer, reader.read(working), picture, smoothing, live=True)
         else:
@@ -101,25 +102,32 @@ def enhance_video(
     return frames
 
 
-def conversions(picture: Picture, encoding: Encoding, writer: Writer) -> Iterator[str]:
-    """A sentence for each way in which the frames are not stored as they came."""
-    if writer.pix_fmt.replace("j", "") != picture.pix_fmt.replace("j", ""):
-        yield f"the frames are converted from {picture.pix_fmt} to {writer.pix_fmt}"
-    if writer.pix_fmt not in ("yuv420p", "yuvj420p"):
-        yield f"not every browser plays {writer.pix_fmt}; the pixel format yuv420p plays everywhere"
-    if encoding.hardware:
-        software = CODECS[encoding.codec].encoder
-        none = f"no hardware encoder of {encoding.codec} works for it here; {software} does"
-        yield none if writer.encoder == software else f"encoded by {writer.encoder}"
-    if picture.interlaced and not CODECS[encoding.codec].interlacing:
-        yield f"the source is interlaced, which {encoding.codec} does not mark; h264 does"
-    in_bitstream = encoding.codec in ("h264", "hevc") or writer.name in ("mp4", "mov")
-    if writer.piped:
+def conversions(
+    picture: Picture, encoder: Encoder, container: str, piped: bool, hardware: bool
+) -> Iterator[str]:
+    """A sentence for each way in which the frames are not stored as they came.
+
+    Args:
+        container: FFmpeg's name. hardware: a graphics card was asked for.
+    """
+    stored = encoder.pix_fmt
+    if stored.replace("j", "") != picture.pix_fmt.replace("j", ""):
+        yield f"the frames are converted from {picture.pix_fmt} to {stored}"
+    if stored not in ("yuv420p", "yuvj420p"):
+        yield f"not every browser plays {stored}; the pixel format yuv420p plays everywhere"
+    if hardware and encoder.is_software:
+        yield f"no hardware encoder of {encoder.codec} works for it here; {encoder.name} does"
+    elif hardware:
+        yield f"encoded by {encoder.name}"
+    if picture.interlaced and not CODECS[encoder.codec].interlacing:
+        yield f"the source is interlaced, which {encoder.codec} does not mark; h264 does"
+    in_bitstream = encoder.codec in ("h264", "hevc") or container in ("mp4", "mov")
+    if piped:
         lost = ", ".join(untold(picture))
-        if lost and encoding.codec == "raw":
+        if lost and encoder.codec == "raw":
             yield f"raw frames in a pipe do not tell their {lost}; tell the program that reads them"
     elif picture.aspect not in (None, 1) and not in_bitstream:
-        yield f"the pixel aspect {picture.aspect} is lost in {writer.name}; .mp4 keeps it"
+        yield f"the pixel aspect {picture.aspect} is lost in {container}; .mp4 keeps it"
     if picture.transfer in (PQ, HLG):
         name = "PQ" if picture.transfer == PQ else "HLG"
         yield (

@@ -13,13 +13,11 @@ from sgz.video.formats import (
     DISK_ERRORS,
     MP4_TAGS,
     Encoder,
-    Encoding,
     can_hold,
     kept_tags,
-    software_encoder,
     usual_layout,
 )
-from sgz.video.picture import PLANAR, Picture, convert
+from sgz.video.picture import Picture, convert
 from sgz.video.reader import Reader
 
 
@@ -28,30 +26,14 @@ class Writer:
 
     Args:
         path: where to write, under any name, or - for standard output. container_name: from
-            container_of.
-        encoder: of a graphics card, from find_encoder; left out, the codec's in software.
-
-    Attributes:
-        encoder: FFmpeg's name of it. pix_fmt: planar, what frames come as. stored: what the encoder
-            takes them as.
+            container_of. encoder: from find_encoder.
 
     Raises:
         UserError: the encoder refuses the settings, or, from any method, the disk the data.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        container_name: str,
-        picture: Picture,
-        encoding: Encoding,
-        encoder: Encoder | None = None,
-    ):
-        codec = CODECS[encoding.codec]
-        self.name, self.picture = container_name, picture
-        encoder = encoder or software_encoder(encoding, picture)
-        self.encoder, self.stored = encoder.name, encoder.stored
-        self.pix_fmt = PLANAR.get(self.stored, self.stored)
+    def __init__(self, path: Path, container_name: str, picture: Picture, encoder: Encoder):
+        self.name, self.picture, self.encoder = container_name, picture, encoder
         self.options = {"movflags": "+faststart"} if container_name in ("mp4", "mov") else {}
         self.piped, name = is_pipe(path), str(path)
         if self.piped:
@@ -67,26 +49,26 @@ class Writer:
         context = self.stream.codec_context
         context.width, context.height = picture.width, picture.height
         try:
-            context.pix_fmt = self.stored
+            context.pix_fmt = encoder.stored
         except ValueError:
-            raise UserError(f"no such pixel format: {self.stored}", "pix_fmt") from None
+            raise UserError(f"no such pixel format: {encoder.stored}", "pix_fmt") from None
         context.thread_type = "AUTO"  # whole frames side by side: PyAV's slices wait for each other
         context.time_base = picture.time_base
         context.sample_aspect_ratio = picture.aspect or 0
         context.color_range, context.colorspace = picture.colour_range, picture.matrix
         context.color_primaries, context.color_trc = picture.primaries, picture.transfer
-        if encoding.codec == "hevc" and container_name in ("mp4", "mov"):
+        if encoder.codec == "hevc" and container_name in ("mp4", "mov"):
             context.codec_tag = "hvc1"  # the tag that Apple's players know
         flags = av.codec.context.Flags
         context.flags |= flags.frame_duration
-        if picture.interlaced and codec.interlacing:
+        if picture.interlaced and CODECS[encoder.codec].interlacing:
             context.flags |= flags.interlaced_dct | flags.interlaced_me
         self.stream.set_display_matrix(picture.display_matrix)
         try:
             context.open()
         except av.error.FFmpegError as error:
             raise UserError(
-                f"{encoder.name} refuses {picture.width}x{picture.height} {self.stored} with "
+                f"{encoder.name} refuses {picture.width}x{picture.height} {encoder.stored} with "
                 f"{encoder.options}",
                 "encoding",
             ) from error
@@ -165,8 +147,8 @@ class Writer:
 
     def write_frame(self, frame) -> None:
         """Encode a frame; its time is in the picture's time base."""
-        if frame.format.name != self.stored:
-            frame = convert(frame, self.picture, self.stored)
+        if frame.format.name != self.encoder.stored:
+            frame = convert(frame, self.picture, self.encoder.stored)
         frame.pict_type = 0  # the encoder decides anew
         self.start = frame.pts if self.start is None else self.start
         self.end = frame.pts + frame.duration
@@ -188,6 +170,11 @@ class Writer:
             length, coded = self.end - self.start, self.held.dts - self.first_dts
             self.held.duration = max(length - coded, 1)
             self.file.mux(self.held)
+
+    def write_coded(self, packet) -> None:
+        """Write a frame that a writer of the same encoder has coded."""
+        packet.stream = self.stream
+        self.write_pictures([packet])
 
     def write_packet(self, packet) -> None:
         """Copy a packet of another stream of the source, if the container holds that stream."""
