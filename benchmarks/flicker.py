@@ -148,6 +148,14 @@ def grain(clip: Clip, outputs: list[np.ndarray]) -> float:
     return float(np.mean(found))
 
 
+def change(frames: list[np.ndarray]) -> float:
+    """Deviation of what mean luma changes by from frame to frame, in hundredths of mean luma."""
+    from evaluation.metrics import mean_luma
+
+    lumas = np.array([mean_luma(frame) for frame in frames])
+    return float(100 * np.diff(lumas).std() / lumas.mean())
+
+
 def blocks_of(plane: np.ndarray) -> np.ndarray:
     """[H, W] -> [N, 16, 16] float32."""
     down, across = (side // 16 for side in plane.shape)
@@ -199,11 +207,14 @@ def main() -> None:
         print_line(name, scores)
         print_line(f"{name}, natural", measure_natural(clip))
     steady = {"static scene, no jitter": still(np.full(60, 1 / 20))}
-    print("\n| grain of flat parts | paper | natural |\n|---|---:|---:|")
+    print("\n| | grain of flat parts | | change of mean luma | | |\n|---|---:|---:|---:|---:|---:|")
+    print("| | paper | natural | input | paper | natural |")
     for name, clip in (steady | clips).items():
         maps = find_maps(enhancer, clip, 0.5)
-        plain = grain(clip, [output for _, output in enhanced(enhancer, clip, maps)])
-        print(f"| {name} | {plain:.2f} | {grain(clip, natural(clip, 0.5)):.2f} |", flush=True)
+        made = [output for _, output in enhanced(enhancer, clip, maps)], natural(clip, 0.5)
+        cells = [f"{grain(clip, outputs):.2f}" for outputs in made]
+        cells += [f"{change(outputs):.2f} %" for outputs in (clip[0], *made)]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
     draw(results, clips, ROOT / "docs/video_luma.png")
 
 
