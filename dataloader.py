@@ -41,6 +41,8 @@ class LowLightImages(Dataset):
         root: a folder, searched recursively, or one file; any type and size of image.
         size: side in pixels; images are resized to it without keeping their proportions.
         darken: each item comes with a gain exp(-darken * u), u uniform in [0, 1).
+        cutmix: the share of items into which a part of another image is cut, as in CutMix (Yun et
+            al. 2019), but an ellipse: light has edges that a factor map must not run over.
         seed: of what is random.
         cache: folder for that file. None, or one that cannot be written, has the images held in
             the memory of each process.
@@ -60,13 +62,14 @@ class LowLightImages(Dataset):
         root: Path,
         size: int = 512,
         darken: float = 0.0,
+        cutmix: float = 0.0,
         seed: int = 0,
         cache: Path | None = None,
     ):
         found = sorted(find_files(root, IMAGE_SUFFIXES)) if root.exists() else []
         if not found:
             raise no_images(root)
-        self.size, self.darken, self.seed = size, darken, seed
+        self.size, self.darken, self.cutmix, self.seed = size, darken, cutmix, seed
         self.fingerprint = fingerprint(found, root)
         self.note = ""
         self.file = None if cache is None else cache / f"{name_of(root)}-{size}.rgb"
@@ -119,17 +122,26 @@ class LowLightImages(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, float]:
         """The image [3, size, size] uint8 and the gain its values are to be multiplied by."""
         epoch, index = key
-        image = torch.from_numpy(self.read(index)).permute(2, 0, 1)
-        if not self.darken:
-            return image, 1.0
-        u = np.random.default_rng((self.seed, epoch, index)).random()
-        return image, float(np.exp(-self.darken * u))
+        rng = np.random.default_rng((self.seed, epoch, index))
+        gain = float(np.exp(-self.darken * rng.random()))
+        pixels = self.read(index)
+        if rng.random() < self.cutmix:
+            other = self.read(int(rng.integers(len(self))))
+            pixels = np.where(random_ellipse(self.size, rng)[..., None], other, pixels)
+        return torch.from_numpy(pixels).permute(2, 0, 1), gain
 
     def read(self, index: int) -> np.ndarray:
         """An image [size, size, 3] uint8."""
         if self.pixels is None:
             self.pixels = map_pixels(self.file, len(self), self.size)
         return self.pixels[index]
+
+
+def random_ellipse(size: int, rng: np.random.Generator) -> np.ndarray:
+    """[size, size] bool, true inside: anywhere, its half axes 0.1 to 0.4 of the side."""
+    places = np.arange(size)
+    (y, x), (half_height, half_width) = size * rng.random(2), size * rng.uniform(0.1, 0.4, 2)
+    return ((places[:, None] - y) / half_height) ** 2 + ((places - x) / half_width) ** 2 < 1
 
 
 def map_pixels(file: Path, count: int, size: int) -> np.ndarray:

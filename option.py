@@ -73,6 +73,12 @@ def add_data_options(data: argparse._ActionsContainer) -> None:
         help="multiply each image by exp(-DARKEN * u), u uniform in [0, 1)",
     )
     data.add_argument(
+        "--cutmix",
+        type=AMOUNT,
+        default=0.0,
+        help="the share of images into which an ellipse of another one is cut",
+    )
+    data.add_argument(
         "--train_batch_size", type=SIZE, default=6, help="images per step, of each process"
     )
     data.add_argument("--num_workers", type=COUNT, default=4, help="processes that read images")

@@ -272,7 +272,7 @@ def test_defaults_are_the_released_codes():
         "snapshots_folder": Path("weight/"), "load_pretrain": False,
         "pretrain_dir": Path("weight/Epoch99.pth"), "num_of_SegClass": 21, "conv_type": "dsc",
         "patch_size": 4, "exp_level": 0.6, "tv_weight": 1600, "spatial_weight": 1,
-        "colour_weight": 5, "exposure_weight": 10, "seg_weight": 0.1, "darken": 0,
+        "colour_weight": 5, "exposure_weight": 10, "seg_weight": 0.1, "darken": 0, "cutmix": 0,
         "image_size": 512, "seg_weights": "auto",
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected

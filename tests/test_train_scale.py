@@ -162,6 +162,18 @@ def gray_folder(folder, values):
     return folder
 
 
+def test_cutmix_cuts_an_ellipse_of_another_image_into_its_share_of_them(tmp_path):
+    data = LowLightImages(gray_folder(tmp_path / "photos", {"a": 10, "b": 200}), 40, cutmix=0.5)
+    items = [data[epoch, 0][0] for epoch in range(60)]
+    cut = [item for item in items if item.unique().tolist() == [10, 200]]
+    assert 10 < len(cut) < 30  # a half of them, and a half of these by the image itself
+    for item in cut:
+        inside = item[0] == 200
+        assert torch.equal(item[1:], item[:1].expand(2, -1, -1)) and inside.sum() < 0.55 * 40 * 40
+        assert ((inside[:, 1:] != inside[:, :-1]).sum(1) <= 2).all()  # each row of it is one run
+    assert all(torch.equal(data[epoch, 0][0], item) for epoch, item in enumerate(items))
+
+
 def test_the_cache_is_used_again_and_follows_the_files(tmp_path, monkeypatch):
     folder, cache = (
         gray_folder(tmp_path / "photos", {"a": 10, "b": 20, "c": 30}),

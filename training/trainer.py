@@ -110,7 +110,12 @@ class Trainer:
         """The images to train on, and those to validate on."""
         options, cache = self.options, self._cache_folder()
         self.data = LowLightImages(
-            options.lowlight_images_path, options.image_size, options.darken, self.seed, cache
+            options.lowlight_images_path,
+            options.image_size,
+            options.darken,
+            options.cutmix,
+            self.seed,
+            cache,
         )
         self.validation = None
         if options.val_images_path:
