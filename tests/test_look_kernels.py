@@ -4,18 +4,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import torch
 from pictures import scene
 
-from sgz.device import denoise_on_device, look_on_device
+from sgz.device import DevicePath
 from sgz.kernels import denoise, natural
 from sgz.kernels.noise import measure_blocks
 from sgz.look.denoise import denoise_plainly, shrinkage_of
 from sgz.look.treatment import Treatment, apply_plainly
 from sgz.pixels import PEAK
+from sgz.processor import PACKAGED
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = [(1, 1), (1, 9), (9, 1), (12, 12), (37, 53), (97, 64), (5, 700)]
+WEIGHTS = PACKAGED / "Epoch99.pth"
 DTYPES = [np.uint8, np.uint16, np.float32]
 
 
@@ -124,8 +125,7 @@ def test_noise_of_blocks_is_the_laplacians(channels, dtype):
 def test_the_device_path_is_the_plain_one(size, maps):
     image = picture(size, np.float32)
     given = treatment(size, 12, 3, maps, 0.05)
-    values = denoise_on_device(torch.from_numpy(image), shrinkage_of(0.05, image.shape))
-    parts = (torch.from_numpy(part) for part in (given.black, given.slope, given.offset))
-    found = look_on_device(values, *parts, 12, 8, torch.float32).numpy()
+    path = DevicePath(WEIGHTS, "dsc", "cpu")
+    found = path.apply_look(path.upload(image), given, 12, 8).numpy()
     expected = apply_plainly(image.astype(np.float64), given, 12, 8)
     np.testing.assert_allclose(found, expected, atol=2e-4)
