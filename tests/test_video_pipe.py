@@ -4,6 +4,7 @@ import io
 import os
 import pty
 import select
+import shutil
 import subprocess
 import sys
 from fractions import Fraction
@@ -72,6 +73,26 @@ def test_from_pipe_to_pipe_is_as_from_file_to_file(tmp_path):
     times = frame_times(tmp_path / "b.nut")  # NUT begins where the sound does, before zero
     assert [time - times[0] for time in times] == frame_times(source)
     pairs = zip(decode_all(tmp_path / "b.nut"), decode_all(tmp_path / "c.mkv"), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
+def test_between_two_ffmpegs(tmp_path):
+    """The line in docs/video.md, but that what comes out is coded without loss."""
+    source = make_clip(tmp_path / "a.mkv", 30, SIZE, sound=True)
+    ffmpeg = ["ffmpeg", "-nostdin", "-loglevel", "error"]
+    given = [*ffmpeg, "-i", source, "-c:v", "rawvideo", "-c:a", "copy", "-f", "nut", "-"]
+    target = ["-c:v", "ffv1", "-c:a", "copy", "-fps_mode", "passthrough", tmp_path / "b.mkv"]
+    with subprocess.Popen(given, stdout=subprocess.PIPE) as first:
+        middle = start_sgz("-", "-", stdin=first.stdout, stdout=subprocess.PIPE)
+        first.stdout.close()
+        last = subprocess.run([*ffmpeg, "-i", "-", *target], stdin=middle.stdout, timeout=60)
+        errors = middle.communicate(timeout=30)[1]
+    assert (first.returncode, middle.returncode, last.returncode) == (0, 0, 0), errors
+    lossless = Encoding("h264", 0)
+    enhance_video(Enhancer(look="natural", threads=1), source, tmp_path / "c.mkv", lossless)
+    assert packets_of(tmp_path / "b.mkv", "audio") == packets_of(source, "audio")
+    pairs = zip(decode_all(tmp_path / "b.mkv"), decode_all(tmp_path / "c.mkv"), strict=True)
     assert all(np.array_equal(one, other) for one, other in pairs)
 
 
