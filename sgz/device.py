@@ -48,8 +48,11 @@ class DevicePath:
         self.halo = receptive_radius(conv_type)
         self.curve, self.look = curve_on_device, look_on_device
         if self.device.type == "cuda":
-            self.look = torch.compile(look_on_device, dynamic=True)
-            self.curve = torch.compile(curve_on_device, dynamic=True)
+            # Each step of the curve has the one before in it three times: written out, the compiler
+            # would take minutes. Few operations at a time; it fuses them in the end.
+            options = {"realize_opcount_threshold": 8}
+            self.look = torch.compile(look_on_device, dynamic=True, options=options)
+            self.curve = torch.compile(curve_on_device, dynamic=True, options=options)
 
     def __reduce__(self):
         return DevicePath, self.arguments  # a compiled pass cannot be pickled
