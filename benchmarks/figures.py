@@ -19,7 +19,7 @@ from sgz.command import run_script
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo, read_photo
 
-HEIGHT, GAP = 320, 6  # pixels, of each photograph and between them
+HEIGHT, GAP = 280, 6  # pixels, of each photograph and between them
 # The colours that its authors draw CamVid's eleven classes and void in.
 CAMVID = np.uint8(
     [

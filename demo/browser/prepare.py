@@ -46,7 +46,7 @@ PACKAGES = {
         ),
     },
 }
-SAMPLES = ("samples/chelsea.png", "photographs/sunset.jpg", "photographs/meadow.jpg")
+SAMPLES = ("photographs/theatre.jpg", "photographs/forest.jpg", "samples/chelsea.png")
 
 
 def fetch_package(package: str, folder: Path) -> Path:

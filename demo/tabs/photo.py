@@ -26,10 +26,10 @@ from demo.tabs.parts import (
 from sgz.image.photo import IMAGE_SUFFIXES, read_photo
 
 SAMPLES = (
-    "photographs/sunset.jpg", "photographs/meadow.jpg",
+    "photographs/theatre.jpg", "photographs/forest.jpg",
     "samples/coffee.png", "samples/astronaut.png", "samples/rocket.png",
 )  # fmt: skip
-CREDIT = "Photo: Aitzol Berasategi, CC BY 4.0; on the right brightened by this page"
+CREDIT = "Left as taken, right brightened by this page"
 
 
 class PhotoTab:
@@ -219,7 +219,7 @@ def sample_buttons() -> str:
 
 def example(enhancer) -> dict:
     """The first screen's picture, before and after: a viewer's value."""
-    dark = read_photo(DATA / SAMPLES[0]).pixels
+    dark = shrink(read_photo(DATA / SAMPLES[0]).pixels, 960)
     bright = Settings().tuned(enhancer)(dark)
     height, width = dark.shape[:2]
     return {
