@@ -19,7 +19,7 @@ from evaluation.quality import choose_metrics, score_quality
 from evaluation.segmentation import score_segmentation
 from evaluation.segmenter import load_segmenter, read_mapping
 from evaluation.tables import Results
-from sgz.command import COUNT, RATE, SIZE, new_parser, run_script
+from sgz.command import COUNT, RATE, SIZE, new_parser, run_script, without_native_lines
 from sgz.errors import UserError
 from sgz.files import write_whole
 from sgz.image.photo import Photo, encode_photo
@@ -162,10 +162,9 @@ def add_output_options(output: argparse._ActionsContainer) -> None:
 
 def main() -> int:
     args = evaluate_parser().parse_args()
-    if args.task == "segmentation":
-        results, paths = run_segmentation(args)
-    else:
-        results, paths = run_quality(args)
+    with without_native_lines():
+        run = run_segmentation if args.task == "segmentation" else run_quality
+        results, paths = run(args)
     for line in (*results.failures, *results.notes, *results.undefined_notes()):
         print(f"evaluate.py: {line}", file=sys.stderr)
     if any(DIFFERENT_SIZES in line for line in results.failures):

@@ -12,7 +12,7 @@ from argparse import Namespace
 from contextlib import nullcontext
 
 from option import train_options, ways_to_go_on
-from sgz.command import run_script
+from sgz.command import run_script, without_native_lines
 from training.lock import lock_folder
 
 REMEDIES = {
@@ -55,7 +55,9 @@ def train(options: Namespace) -> int:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     keep_freed_memory()
-    with running_out_told():
+    # Several processes' errors come from C++ alone: a run of one says all in Python.
+    quiet = nullcontext() if "RANK" in os.environ else without_native_lines()
+    with quiet, running_out_told():
         try:
             trainer = Trainer(options)
         except RunFinished as finished:

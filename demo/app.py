@@ -42,6 +42,7 @@ from sgz.command import (
     add_network_options,
     new_parser,
     run_script,
+    without_native_lines,
 )
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
@@ -239,7 +240,7 @@ def main() -> None:
     options = demo_parser().parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends it as Ctrl-C does
     # How a server is ended is no failure.
-    with suppress(KeyboardInterrupt), temporary_root() as root:
+    with suppress(KeyboardInterrupt), without_native_lines(), temporary_root() as root:
         serve(options, root)
 
 

@@ -216,12 +216,22 @@ def test_page_fits_and_calls_nobody(visit, app, size, scheme, tmp_path):
     assert visitor.complaints == []
 
 
+def damaged_tiff() -> bytes:
+    """One of whose damage libtiff would write a line to the log by itself."""
+    file = io.BytesIO()
+    Image.fromarray(scene(96, 96)).save(file, "TIFF", compression="tiff_lzw")
+    content = bytearray(file.getvalue())
+    content[500:600] = bytes(100)
+    return bytes(content)
+
+
 BAD = {
     "words.png": (b"no picture at all", "not an image that can be decoded"),
     "photo.exe": (b"MZ" + bytes(100), "not an image that can be decoded"),
     "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image that can be decoded"),
     "bomb.png": (bomb(), "over the limit of 4 megapixels"),
     "cut.jpg": (jpeg()[:2000], "damaged or truncated"),
+    "cut.tif": (damaged_tiff(), "damaged or truncated"),
     "empty.png": (b"", "not an image that can be decoded"),
     "<img src=x onerror=document.title='owned'>.png": (b"x", "was not brightened"),
     "large.png": (bytes(3_000_001), "at most 3 MB"),
