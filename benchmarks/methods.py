@@ -25,7 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
 
-from sgz.command import new_parser
+from sgz.command import new_parser, run_script
 from sgz.method import SCALE_FACTOR
 
 # The photographs of the figure, of data/dicm: indoors, backlit, night, dusk, windows, bright.
@@ -200,4 +200,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -23,7 +23,7 @@ from sgz.command import (
     without_native_lines,
 )
 from sgz.errors import UserError
-from sgz.files import PIPE, VIDEO_SUFFIXES, find_files, is_pipe, no_images
+from sgz.files import PIPE, VIDEO_SUFFIXES, find_files, is_pipe, no_images, sweep
 from sgz.options import cli_parser, watch_parser
 
 REMEDIES = {
@@ -131,6 +131,7 @@ def brighten_photo(options: argparse.Namespace, source: Path, target: Path) -> i
     max_pixels = round(options.max_megapixels * 1e6)
     try:
         check_memory(source, free_memory(), max_pixels)
+        sweep(target.parent)
         with without_native_lines():
             photo = enhance_file(enhancer, source, target, max_pixels)
     except ImageError as error:

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import make_clip
 from pictures import kinds, png, saved, scene, write_all
 from PIL import Image
 
+from sgz import Enhancer, enhance_video
+from sgz.cli import main as cli_main
 from sgz.command import printable
 from sgz.folder import FolderEnhancer
 from sgz.image.memory import memory_for
 from sgz.threads import Budget
+from training.lock import lock_folder
 
 ROOT = Path(__file__).parents[1]
 
@@ -90,6 +94,28 @@ def test_old_temporary_files_are_swept_and_nothing_else(tmp_path):
     FolderEnhancer(brighter, tmp_path / "in", tmp_path / "out").run()
     assert not any((tmp_path / name).exists() for name in old)
     assert all((tmp_path / name).exists() for name in others)  # one is still being written
+
+
+def test_old_temporary_files_are_swept_beside_one_file_and_by_training(tmp_path, monkeypatch):
+    write_all(tmp_path, {"x.png": png(scene(9, 9))})
+    clip = make_clip(tmp_path / "x.mkv", frames=1, size=(32, 32))
+
+    def photo(folder: Path) -> None:
+        command = ["sgz", tmp_path / "x.png", folder / "x.png", "--look", "paper"]
+        monkeypatch.setattr(sys, "argv", [str(word) for word in command])
+        assert cli_main() == 0
+
+    def train(folder: Path) -> None:
+        with lock_folder(folder):
+            pass
+
+    enhancer = Enhancer(look="paper")
+    for write in (photo, train, lambda folder: enhance_video(enhancer, clip, folder / "x.mkv")):
+        left = tmp_path / "out/.0123456789abcdef.tmp"
+        write_all(tmp_path, {"out/.0123456789abcdef.tmp": b"half"})
+        os.utime(left, (1e9, 1e9))
+        write(tmp_path / "out")
+        assert not left.exists()
 
 
 def test_names_are_escaped_on_the_terminal(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 import filelock
 
 from sgz.errors import UserError
+from sgz.files import sweep
 
 LOCK = ".train.lock"
 
@@ -25,6 +26,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout as error:
         raise UserError(f"another run is writing into {folder}", "folder") from error
+    sweep(folder)
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ import av
 
 from sgz.enhancer import Enhancer
 from sgz.errors import UserError
-from sgz.files import PIPE, is_pipe, whole_file
+from sgz.files import PIPE, is_pipe, sweep, whole_file
 from sgz.threads import prefetch
 from sgz.video.formats import CODECS, Encoder, Encoding, container_of, working_format
 from sgz.video.frames import enhance_frames
@@ -68,7 +68,10 @@ def enhance_video(
     container_name = container_of(target, CODECS[encoding.codec])
     opened = source if isinstance(source, Reader) else Reader(source, note, damage)
     frames, interrupted = 0, False
-    place = nullcontext(PIPE) if is_pipe(target) else whole_file(target)
+    place = nullcontext(PIPE)
+    if not is_pipe(target):
+        sweep(target.parent)
+        place = whole_file(target)
     with opened as reader, place as temporary:
         picture = reader.picture
         encoder = find_encoder(encoding, picture)
