@@ -39,7 +39,9 @@ def natural(weights):
 
 def test_killed_and_interrupted_it_goes_on_to_the_frames_of_one_run(weights, tmp_path):
     options = {"preset": "ultrafast", "crf": "0"}
-    source = make_clip(tmp_path / "a.mp4", FRAMES, sound=True, picture=noisy, options=options)
+    source = make_clip(
+        tmp_path / "a.mp4", FRAMES, (64, 48), sound=True, picture=noisy, options=options
+    )
     target, kept = tmp_path / "b.mp4", tmp_path / "b.mp4.parts"
     command = [
         sys.executable, ROOT / "demo/make_video.py", "--video_path", source, "--save_path", target,

@@ -11,7 +11,8 @@ from demo.server.gallery import facts_in_words
 from demo.server.sessions import Session, Sessions, address, safe_name
 from sgz.errors import UserError
 from sgz.video.formats import Encoding
-from sgz.video.reader import Reader, find_pictures, open_container
+from sgz.video.opening import find_pictures, open_container
+from sgz.video.reader import Reader
 from sgz.video.stream import enhance_video
 
 MAX_FRAME = 4096 * 2304  # pixels

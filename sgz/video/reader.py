@@ -12,10 +12,9 @@ import av
 from sgz.errors import UserError
 from sgz.files import is_pipe
 from sgz.video.clock import Clock
-from sgz.video.hardware import find_decoders
+from sgz.video.opening import find_pictures, open_container
 from sgz.video.picture import Picture, convert, picture_of
 
-LIVE = {"fpsprobesize": "0", "analyzeduration": "0"}  # FFmpeg's, to look at little in advance
 MAX_PIXELS = 36_000_000  # of a frame: 8K; 40 of them are in memory
 
 
@@ -278,41 +277,3 @@ class Reader:
 def exact(seconds: float) -> Fraction:
     """Seconds as they were written: 0.8 is 8/10, which the nearest float is not quite."""
     return Fraction(seconds).limit_denominator(1_000_000)
-
-
-def open_container(path: str | Path, live: bool = False, hardware: bool = False):
-    """PyAV's container of a file or of standard input, the former perhaps decoded by hardware.
-
-    Raises:
-        UserError: there is no such file, or it is no video.
-    """
-    name, options = str(path), LIVE if live else {}
-    if is_pipe(path):
-        path, name = "standard input", "pipe:0"
-    elif not Path(path).is_file():
-        missing = f"{path} is not an ordinary file"
-        raise UserError(missing if Path(path).exists() else f"no such video: {path}", "source")
-    for decoder in find_decoders() if hardware and name != "pipe:0" else ():
-        with suppress(av.error.FFmpegError):  # not on this machine
-            return av.open(name, metadata_errors="replace", options=options, hwaccel=decoder)
-    try:
-        return av.open(name, metadata_errors="replace", options=options)
-    except av.error.FFmpegError as error:
-        raise UserError(
-            f"{path} is no video that can be read ({error.strerror}); check that it plays"
-        ) from error
-
-
-def find_pictures(container, path: str | Path):
-    """The video stream to enhance.
-
-    Raises:
-        UserError: there is none, or none that can be decoded.
-    """
-    for stream in container.streams.video:
-        if stream.disposition & av.stream.Disposition.attached_pic:
-            continue
-        if stream.codec_context is None:
-            raise UserError(f"{path} is coded in a way that cannot be decoded; convert it first")
-        return stream
-    raise UserError(f"{path} has no video stream; give a file that shows moving pictures")
