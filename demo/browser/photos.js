@@ -8,7 +8,7 @@ import { $, attempt, page, say } from "./said.js";
 import { setPicture } from "./view.js";
 import { zip } from "./zip.js";
 
-export const SAMPLES = ["theatre.jpg", "forest.jpg", "chelsea.png"];
+export const SAMPLES = ["theatre.jpg", "coffee.png", "chelsea.png"];
 const files = []; // all that were chosen
 
 export async function open(file, { plain = false, first = false } = {}) {

@@ -46,7 +46,7 @@ PACKAGES = {
         ),
     },
 }
-SAMPLES = ("photographs/theatre.jpg", "photographs/forest.jpg", "samples/chelsea.png")
+SAMPLES = ("photographs/theatre.jpg", "samples/coffee.png", "samples/chelsea.png")
 
 
 def fetch_package(package: str, folder: Path) -> Path:

@@ -26,8 +26,8 @@ from demo.tabs.parts import (
 from sgz.image.photo import IMAGE_SUFFIXES, read_photo
 
 SAMPLES = (
-    "photographs/theatre.jpg", "photographs/forest.jpg",
-    "samples/coffee.png", "samples/astronaut.png", "samples/rocket.png",
+    "photographs/theatre.jpg", "samples/coffee.png", "samples/chelsea.png",
+    "samples/astronaut.png", "samples/rocket.png",
 )  # fmt: skip
 CREDIT = "Left as taken, right brightened by this page"
 
