@@ -20,6 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
 
 from sgz.command import SIZE, new_parser, run_script
+from sgz.errors import UserError
+from sgz.files import find_files, no_images
+from sgz.image.photo import IMAGE_SUFFIXES
 
 METRICS = ("psnr", "ssim", "niqe", "clipped")
 
@@ -109,8 +112,7 @@ def shrunk_images(options: Namespace) -> Path:
     from tqdm import tqdm
 
     from dataloader import decode_or_reason
-    from sgz.files import find_files, write_whole
-    from sgz.image.photo import IMAGE_SUFFIXES
+    from sgz.files import write_whole
 
     folder = options.work / f"{options.image_size}" / "images"
     found = sorted(find_files(options.lowlight_images_path, IMAGE_SUFFIXES))
@@ -128,8 +130,6 @@ def measure(checkpoint: Path, conv_type: str, options: Namespace) -> dict[str, f
     from evaluation import metrics
     from evaluation.matching import read_rgb
     from evaluation.naturalness import niqe
-    from sgz.files import find_files
-    from sgz.image.photo import IMAGE_SUFFIXES
     from sgz.model import enhance_plainly, load_model
 
     net = load_model(checkpoint, conv_type=conv_type)
@@ -201,10 +201,23 @@ def ablations_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_data(options: Namespace) -> None:
+    """UserError where a run would end for want of data, before the hours that it takes."""
+    pairs = options.pairs / "low", options.pairs / "high"
+    for folder in (options.lowlight_images_path, *pairs, options.dark):
+        if not any(find_files(folder, IMAGE_SUFFIXES, on_error=lambda *_: None)):
+            raise no_images(folder)
+    for model in (options.voc, options.cityscapes):
+        if model and not model.is_file():
+            raise UserError(f"no such file: {model}; see docs/reproduce.md")
+
+
 def main() -> None:
     from training.memory import keep_freed_memory
 
     options = ablations_parser().parse_args()
+    if not options.table:
+        check_data(options)
     keep_freed_memory()
     rows = rows_of(options)
     chosen = [row for row in rows if any(part in row.name for part in options.rows)]

@@ -1,9 +1,12 @@
-"""Measure flicker with and without smoothing: docs/video.md's table, and docs/video_luma.png.
+"""Measure flicker with and without smoothing: docs/video.md's tables.
 
 python benchmarks/flicker.py
-python benchmarks/flicker.py dark.mp4
+python benchmarks/flicker.py dark.mp4 --figure luma.png
+
+The figure, docs/video.md's too, shows mean luma over time; it wants matplotlib.
 """
 
+import argparse
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,6 +16,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
+
+from sgz.command import new_parser, run_script
+from sgz.errors import UserError
 
 RATE = 24  # frames per second of the made scenes
 SMOOTHINGS = {0.0: "each frame alone", 0.5: "smoothing 0.5 s", np.inf: "one map for the whole clip"}
@@ -34,13 +40,17 @@ def still(exposures: np.ndarray) -> Clip:
 
 
 def read_clip(path: Path) -> Clip:
+    """All frames of a video; UserError where it is none."""
     import av
 
     frames, times = [], []
-    with av.open(str(path)) as container:
-        for frame in container.decode(video=0):
-            frames.append(frame.to_ndarray(format="rgb24"))
-            times.append(frame.time)
+    try:
+        with av.open(str(path)) as container:
+            for frame in container.decode(video=0):
+                frames.append(frame.to_ndarray(format="rgb24"))
+                times.append(frame.time)
+    except (av.error.FFmpegError, IndexError) as error:
+        raise UserError(f"{path} cannot be read as a video: {error}") from error
     return frames, times
 
 
@@ -188,16 +198,25 @@ def print_line(name: str, scores: dict) -> None:
     print(f"| {name} | {line} |{' | |' * (len(scores[0.0]) < 3)}", flush=True)
 
 
+def flicker_parser() -> argparse.ArgumentParser:
+    """Options of this script."""
+    parser = new_parser("Measure how much a video's light flickers.")
+    parser.add_argument("clips", type=Path, nargs="*", help="videos, beside two scenes made here")
+    parser.add_argument("--figure", type=Path, help="draw mean luma over time into this .png")
+    return parser
+
+
 def main() -> None:
     from sgz.enhancer import Enhancer
 
+    options = flicker_parser().parse_args()
     rng = np.random.default_rng(1)
     step = np.interp(np.arange(72), (23, 26), (1, 0.7)) * (1 + 0.03 * rng.standard_normal(72))
     clips = {
         "static scene, exposure jitter of 10 %": still((1 + 0.1 * rng.standard_normal(60)) / 20),
         "static scene, exposure steps by 30 %, jitter of 3 %": still(step / 12),
     }
-    clips |= {Path(name).name: read_clip(Path(name)) for name in sys.argv[1:]}
+    clips |= {path.name: read_clip(path) for path in options.clips}
     enhancer = Enhancer(ROOT / "weight/Epoch99.pth")
     print("| added flicker: | luma | | warped | | frame to frame | |")
     print("|---|---:|---:|---:|---:|---:|---:|\n| smoothing | 0 | 0.5 s | 0 | 0.5 s | 0 | 0.5 s |")
@@ -215,8 +234,9 @@ def main() -> None:
         cells = [f"{grain(clip, outputs):.2f}" for outputs in made]
         cells += [f"{change(outputs):.2f} %" for outputs in (clip[0], *made)]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    draw(results, clips, ROOT / "docs/video_luma.png")
+    if options.figure:
+        draw(results, clips, options.figure)
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
