@@ -193,7 +193,7 @@ class Visitor:
 
     def save(self, button: str = "Download") -> tuple[str, bytes]:
         """(name, content) of the download."""
-        pressed = self.panel.locator("button, a", has_text=re.compile(f"^{button}$"))
+        pressed = self.panel.locator("button, a", has_text=re.compile(f"^{re.escape(button)}$"))
         with self.page.expect_download() as waiting:
             pressed.filter(visible=True).click()
         return waiting.value.suggested_filename, Path(waiting.value.path()).read_bytes()

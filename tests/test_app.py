@@ -54,7 +54,7 @@ def test_paper_look_downloads_what_test_py_writes(visit, app, weight, enhance, t
     visitor.wait_for_all(4)
     assert visitor.message().startswith("Done.")
     visitor.pick("Paper")
-    name, archive = visitor.save("Download all")
+    name, archive = visitor.save("Download all (one .zip)")
     assert name == "photos-bright.zip"
     expected = {
         f"{path.stem}-bright{path.suffix}": path.read_bytes()
@@ -113,7 +113,7 @@ def test_several_photos_none_left_out(visit):
     assert not visitor.panel.locator(".hero").is_visible()
     tiles.nth(4).click()
     visitor.panel.locator(".viewer .name", has_text="3.png").wait_for()
-    with zipfile.ZipFile(io.BytesIO(visitor.save("Download all")[1])) as archive:
+    with zipfile.ZipFile(io.BytesIO(visitor.save("Download all (one .zip)")[1])) as archive:
         names = [name.replace("-bright", "") for name in archive.namelist()]
         assert names == ["0.png", "1.png", "2.png", "3.png", "0-2.png"]
 

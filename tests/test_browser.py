@@ -202,6 +202,7 @@ def test_several_photos_are_all_taken_and_come_as_one_zip(visit, enhancer):
     ])  # fmt: skip
     settled(page)
     assert page.locator("#shelf button").count() == 4
+    page.wait_for_selector("#download:has-text('Download this one')")
     with page.expect_download() as waiting:
         page.click("#download-all")
     with zipfile.ZipFile(waiting.value.path()) as archive:

@@ -11,14 +11,14 @@ import { drawMap, startView, sweep } from "./view.js";
 
 // --- controls
 
+const sliders = ["strength", "iterations"];
+
 function showSettings() {
-  $("strength-value").textContent = Number($("strength").value).toFixed(2);
-  $("iterations-value").textContent = $("iterations").value;
+  for (const id of sliders) $(`${id}-value`).textContent = $(id).value;
   drawSoon();
 }
 
 function listen() {
-  const sliders = ["strength", "iterations"];
   for (const id of sliders) $(id).addEventListener("input", showSettings);
   for (const radio of document.querySelectorAll("[name=look]")) {
     radio.addEventListener("change", showSettings);

@@ -78,6 +78,9 @@ export function markShelf() {
   [...$("shelf").children].forEach((button, i) => {
     button.ariaPressed = String(files[i] === now.photo?.file);
   });
+  if (now.photo?.file) {
+    $("download").textContent = files.length > 1 ? "Download this one" : "Download";
+  }
 }
 
 export async function sampleFile(name) {
