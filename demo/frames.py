@@ -25,9 +25,9 @@ def video_to_frames(options: Namespace) -> int:
     """Video to one image a frame; the exit code."""
     report = Report()
     name_of = frame_names(options.image_lowlight_folder)
-    claim_folder(name_of(0).parent, options.video_path)
     frames = 0
     with open_reader(options, report) as reader, new_bar(reader.count) as bar:
+        claim_folder(name_of(0).parent, options.video_path)
         deep = re.search(r"p1\d", reader.picture.pix_fmt) is not None
         for frame in reader.read_frames("rgb48le" if deep else "rgb24"):
             path = name_of(frames)
