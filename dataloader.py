@@ -300,7 +300,8 @@ def batches_of(
     return DataLoader(
         dataset,
         batch_sampler=keys,
-        num_workers=min(num_workers, len(keys)),
+        # More than cores help nothing, and torch would warn of them in nine lines.
+        num_workers=min(num_workers, len(keys), count_cores()),
         pin_memory=pin_memory,
         worker_init_fn=ignore_interrupt,
         generator=torch.Generator(),  # else it would draw from, and move, torch's own
