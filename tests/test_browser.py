@@ -437,7 +437,7 @@ def test_a_bad_file_gets_a_sentence_and_the_page_goes_on(shared):
     assert "400 megapixels" in page.inner_text("#error-text")
     open_sample(page)
     assert not page.is_visible("#error")
-    assert downloaded(page)[1].size == (451, 300)
+    assert downloaded(page)[1].size == (1280, 746)  # the theatre
 
 
 def open_sample(page) -> None:
