@@ -1,22 +1,17 @@
-"""Compare methods: folders of results, their tables, and figures to look at.
+"""Methods side by side, to look at: docs/methods.jpg, docs/look.jpg and docs/look_crops.jpg.
 
     python benchmarks/methods.py
-    python benchmarks/methods.py --figures_only
-    python benchmarks/methods.py --ours weight/Epoch99.pth --shared ../shared --work methods
 
-Draws docs/methods.jpg (methods side by side), docs/look.jpg and docs/look_crops.jpg (a dozen
-photographs and frames as taken, by the authors' checkpoint, by ours, and in the natural look;
-whole, and parts at 100 %). Then writes what gamma 1/2.2, CLAHE, the two published checkpoints and
-ours, in both looks, make of the pairs and of DICM as PNG under --work, and prints evaluate.py's
-tables.
+The first shows gamma 1/2.2, CLAHE, the published checkpoints and ours; the others a dozen
+photographs and frames as taken, by the authors' checkpoint, by ours, and in the natural look, whole
+and parts at 100 %. docs/reproduce.md says where the data is from; what is absent is left out and
+named. Tables of the same methods: benchmarks/reproduce.py.
 """
 
 import argparse
-import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -26,31 +21,27 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
 
 from sgz.command import new_parser, run_script
+from sgz.errors import UserError
 from sgz.method import SCALE_FACTOR
 
-# The photographs of the figure, of data/dicm: indoors, backlit, night, dusk, windows, bright.
-PHOTOS = ("03", "10", "13", "28", "32", "57")
+DICM, LOL = "test_data/DICM", "LOL/our485/low"
+DUSK, CLIP = "camvid_dusk/images/0001TP_006690.png", "test_data/dim_room.mp4"
+# The photographs of methods.jpg: indoors, backlit, night, dusk, windows, bright.
+PHOTOS = tuple(f"{DICM}/{number}.jpg" for number in ("03", "10", "13", "28", "32", "57"))
 CELL = (216, 144)  # width and height of each in the figure
 LABEL_HEIGHT, GAP = 24, 4
-# A dozen of photographs and frames: of data/dicm, data/pairs/low, data/video and data/camvid_dusk.
+# A dozen of photographs and frames.
 LOOKED_AT = (
-    "dicm/03.jpg", "dicm/10.jpg", "dicm/13.jpg", "dicm/28.jpg", "dicm/32.jpg", "dicm/57.jpg",
-    "pairs/low/56.png", "pairs/low/113.png", "pairs/low/600.png",
-    "camvid_dusk/images/0001TP_006690.png", "video/dim_room.mp4:90", "video/dim_room.mp4:180",
+    *PHOTOS, f"{LOL}/56.png", f"{LOL}/113.png", f"{LOL}/600.png", DUSK, f"{CLIP}:90", f"{CLIP}:180",
 )  # fmt: skip
 # Edges, blacks and flat areas of them: what, and where its upper left corner lies.
 PARTS = (
-    ("dicm/13.jpg", (110, 60)), ("dicm/32.jpg", (60, 80)), ("dicm/03.jpg", (40, 20)),
-    ("pairs/low/56.png", (120, 250)), ("pairs/low/113.png", (180, 260)),
-    ("pairs/low/600.png", (150, 200)), ("camvid_dusk/images/0001TP_006690.png", (100, 120)),
-    ("video/dim_room.mp4:90", (60, 420)), ("video/dim_room.mp4:90", (250, 430)),
-    ("video/dim_room.mp4:180", (60, 100)),
+    (f"{DICM}/13.jpg", (110, 60)), (f"{DICM}/32.jpg", (60, 80)), (f"{DICM}/03.jpg", (40, 20)),
+    (f"{LOL}/56.png", (120, 250)), (f"{LOL}/113.png", (180, 260)), (f"{LOL}/600.png", (150, 200)),
+    (DUSK, (100, 120)),
+    (f"{CLIP}:90", (60, 420)), (f"{CLIP}:90", (250, 430)), (f"{CLIP}:180", (60, 100)),
 )  # fmt: skip
 PART = (264, 176)  # width and height of each
-TABLES = {
-    "pairs": ("psnr", "ssim", "niqe", "loe", "newly_clipped"),
-    "dicm": ("niqe", "loe", "newly_clipped"),
-}
 
 
 def gamma(image: np.ndarray) -> np.ndarray:
@@ -67,43 +58,25 @@ def build_methods(options: Namespace) -> dict[str, Callable[[np.ndarray], np.nda
     def checkpoint(path: Path, look: str = "paper") -> Enhancer:
         return Enhancer(path, SCALE_FACTOR, device="cpu", threads=1, look=look)
 
-    published = options.shared / "weights"
+    published = options.data / "published"
+    both = {
+        "Zero-DCE++": published / "zero_dce_pp_Epoch99.pth",
+        "SGZ (authors')": published / "sgz_official_Epoch99.pth",
+    }
     return {
         "gamma 1/2.2": gamma,
         "CLAHE": equalise,
-        "Zero-DCE++": checkpoint(published / "zero_dce_pp_Epoch99.pth"),
-        "SGZ (authors')": checkpoint(published / "sgz_official_Epoch99.pth"),
+        **{name: checkpoint(path) for name, path in both.items() if is_there(path)},
         "ours": checkpoint(options.ours),
         "ours, natural": checkpoint(options.ours, "natural"),
     }
 
 
-def write_results(methods: dict[str, Callable], source: Path, target: Path) -> dict[str, Path]:
-    """Enhance a folder with every method; returns the methods' folders."""
-    from sgz.files import find_files, write_whole
-    from sgz.image.photo import IMAGE_SUFFIXES, encode_photo, read_photo
-
-    folders = {name: target / f"{number}" for number, name in enumerate(methods)}
-
-    def enhance(path: Path) -> None:
-        photo = read_photo(path)
-        for name, method in methods.items():
-            content = encode_photo(photo.with_pixels(method(photo.pixels)), ".png")
-            result = folders[name] / path.relative_to(source).with_suffix(".png")
-            write_whole(result, content)
-
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(enhance, find_files(source, IMAGE_SUFFIXES)))
-    return folders
-
-
-def print_table(folders: dict[str, Path], source: Path, reference: Path | None, metrics) -> None:
-    """evaluate.py's table of the folders."""
-    command = [sys.executable, ROOT / "evaluate.py", "--format", "markdown", "--input_dir", source]
-    command += ["--compare", *(f"{name}={folder}" for name, folder in folders.items())]
-    command += ["--metrics", *metrics]
-    command += ["--reference_dir", reference] if reference else []
-    subprocess.run(command, check=True)
+def is_there(path: Path) -> bool:
+    """Whether a file is there; else it is named as left out."""
+    if not path.is_file():
+        print(f"left out: {path} is not there; see docs/reproduce.md")
+    return path.is_file()
 
 
 def draw_grid(
@@ -132,16 +105,16 @@ def draw_grid(
     figure.save(target, quality=84)
 
 
-def read_picture(data: Path, name: str) -> np.ndarray:
+def read_picture(name: str) -> np.ndarray:
     """A photograph, or FILE:NUMBER of a video's frame: [H, W, 3] uint8."""
     from benchmarks.look import read, read_frame
 
     path, _, number = name.partition(":")
-    return read_frame(data / path, int(number)) if number else read(data / path)
+    return read_frame(Path(path), int(number)) if number else read(Path(path))
 
 
-def draw_figures(methods: dict[str, Callable], data: Path) -> None:
-    """docs/methods.jpg, docs/look.jpg and docs/look_crops.jpg."""
+def draw_figures(methods: dict[str, Callable], data: Path, docs: Path) -> None:
+    """methods.jpg, look.jpg and look_crops.jpg, of what is there."""
     from PIL import Image, ImageOps
 
     def fit(picture):
@@ -151,52 +124,35 @@ def draw_figures(methods: dict[str, Callable], data: Path) -> None:
         top, left = corner
         return picture.crop((left, top, left + PART[0], top + PART[1]))
 
-    docs = ROOT / "docs"
-    photos = [(read_picture(data, f"dicm/{name}.jpg"), fit) for name in PHOTOS]
-    draw_grid(methods, photos, CELL, docs / "methods.jpg")
-    looks = {
-        "authors": methods["SGZ (authors')"],
-        "ours, paper": methods["ours"],
-        "ours, natural": methods["ours, natural"],
+    there = {name for name in LOOKED_AT if is_there(data / name.partition(":")[0])}
+    if not there:
+        raise UserError(f"nothing to draw under {data}; see docs/reproduce.md")
+    looks = {name: method for name, method in methods.items() if "ours" in name or "SGZ" in name}
+    figures = {
+        "methods.jpg": (methods, [(name, fit) for name in PHOTOS], CELL),
+        "look.jpg": (looks, [(name, fit) for name in LOOKED_AT], CELL),
+        "look_crops.jpg": (looks, [(name, partial(part, at)) for name, at in PARTS], PART),
     }
-    wholes = [(read_picture(data, name), fit) for name in LOOKED_AT]
-    draw_grid(looks, wholes, CELL, docs / "look.jpg")
-    parts = [(read_picture(data, name), partial(part, corner)) for name, corner in PARTS]
-    draw_grid(looks, parts, PART, docs / "look_crops.jpg")
+    for file, (columns, rows, cell) in figures.items():
+        seen = [(read_picture(f"{data / name}"), cut) for name, cut in rows if name in there]
+        draw_grid(columns, seen, cell, docs / file)
+        print(f"drawn: {docs / file}")
 
 
 def methods_parser() -> argparse.ArgumentParser:
     """Options of benchmarks/methods.py."""
-    parser = new_parser("Compare methods on the pairs and on DICM: tables and a figure.")
+    parser = new_parser("Draw methods side by side.")
     parser.add_argument(
         "--ours", type=Path, default=Path("weight/Epoch99.pth"), help="the checkpoint called ours"
     )
-    parser.add_argument(
-        "--shared",
-        type=Path,
-        default=Path("../shared"),
-        help="folder with data/pairs, data/dicm and weights of the published checkpoints",
-    )
-    parser.add_argument(
-        "--work", type=Path, default=Path("methods"), help="where the results go, as PNG"
-    )
-    parser.add_argument("--figures_only", action="store_true", help="draw, and measure nothing")
+    parser.add_argument("--data", type=Path, default=ROOT / "data", help="folder of the data sets")
+    parser.add_argument("--docs", type=Path, default=ROOT / "docs", help="where the figures go")
     return parser
 
 
 def main() -> None:
     options = methods_parser().parse_args()
-    methods = build_methods(options)
-    data = options.shared / "data"
-    draw_figures(methods, data)
-    if options.figures_only:
-        return
-    for name, metrics in TABLES.items():
-        paired = name == "pairs"
-        source = data / name / "low" if paired else data / name
-        folders = write_results(methods, source, options.work / name)
-        print(f"\n{name}:\n", flush=True)
-        print_table(folders, source, data / name / "high" if paired else None, metrics)
+    draw_figures(build_methods(options), options.data, options.docs)
 
 
 if __name__ == "__main__":
