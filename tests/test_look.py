@@ -65,7 +65,7 @@ def dip_of(bright: np.ndarray) -> float:
 def test_no_halo(noise):
     image = with_disk(noise)
     assert dip_of(natural()(image)) < 0.1
-    assert dip_of(Enhancer(WEIGHTS, device="cpu")(image)) > 0.3
+    assert dip_of(Enhancer(WEIGHTS, device="cpu")(image)) > 0.2  # what the other one cures
 
 
 def test_no_veil():
