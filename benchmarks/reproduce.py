@@ -65,17 +65,14 @@ def enhance(source: Path, target: Path, options: list[object]) -> None:
     run("test.py", "--input_dir", source, "--test_dir", target, "--format", "png", *options)
 
 
-def compare(data: Path, source: Path, work: Path, *arguments: object) -> None:
-    """Enhance a folder by every method and print evaluate.py's table of them."""
+def enhance_by_all(data: Path, source: Path, work: Path) -> list[object]:
+    """Enhance a folder by every method; the arguments with which evaluate.py compares them."""
     results = []
     for name, options in methods(data):
         target = work / name
         enhance(source, target, options)
         results.append(f"{name}={target}")
-    run(
-        *("evaluate.py", "--format", "markdown", "--compare", *results),
-        *("--input_dir", source, *arguments),
-    )
+    return ["evaluate.py", "--format", "markdown", "--compare", *results]
 
 
 def make_pairs(data: Path, work: Path) -> None:
@@ -86,13 +83,19 @@ def make_pairs(data: Path, work: Path) -> None:
             link = work / side / f"{name}.png"
             link.unlink(missing_ok=True)
             link.symlink_to((data / "LOL/our485" / side / f"{name}.png").resolve())
-    metrics = ("psnr", "ssim", "niqe", "loe", "newly_clipped")
-    compare(data, work / "low", work, "--reference_dir", work / "high", "--metrics", *metrics)
+    low, high = work / "low", work / "high"
+    run(
+        *enhance_by_all(data, low, work),
+        *("--input_dir", low, "--reference_dir", high),
+        *("--metrics", "psnr", "ssim", "niqe", "loe", "newly_clipped"),
+    )
 
 
 def make_dicm(data: Path, work: Path) -> None:
     """What needs no reference, on DICM."""
-    compare(data, data / "test_data/DICM", work, "--metrics", "niqe", "loe", "newly_clipped")
+    source = data / "test_data/DICM"
+    table = enhance_by_all(data, source, work)
+    run(*table, "--input_dir", source, "--metrics", "niqe", "loe", "newly_clipped")
 
 
 def make_daylight(data: Path, work: Path) -> None:
@@ -103,7 +106,10 @@ def make_daylight(data: Path, work: Path) -> None:
     for name in DAYLIGHT:
         photo = getattr(photographs, name)()
         save(photo[0] if isinstance(photo, tuple) else photo, source / f"{name}.png")
-    compare(data, source, work, "--reference_dir", source, "--metrics", "psnr", "newly_clipped")
+    table = enhance_by_all(data, source, work)
+    # Without the input, whose own PSNR to itself is infinite and would leave nothing to compare.
+    run(*table, "--reference_dir", source, "--metrics", "psnr")
+    run(*table, "--input_dir", source, "--metrics", "newly_clipped")
 
 
 def make_segmentation(data: Path, work: Path) -> None:
