@@ -174,6 +174,27 @@ def table(rows: list[Row], options: Namespace) -> str:
     return "\n".join(lines)
 
 
+def convolutions() -> str:
+    """Markdown: what each kind of convolution has in parameters and takes in time."""
+    import torch
+
+    from benchmarks.images import time_paths
+    from sgz.model import EnhanceNet
+
+    image = torch.rand(1, 3, 900, 1200, generator=torch.Generator().manual_seed(0))
+    lines = [
+        "| 1200x900, float32, median ms | parameters | scale factor 12 | scale factor 1 |",
+        "|---|---:|---:|---:|",
+    ]
+    for kind in ("dsc", "tc", "dc"):
+        nets = {f"{scale}": EnhanceNet(scale, kind).eval() for scale in (12, 1)}
+        parameters = sum(tensor.numel() for tensor in nets["1"].parameters())
+        with torch.inference_mode():
+            times = time_paths(nets, image, rounds=5)
+        lines.append(f"| {kind} | {parameters:,} | {times['12']:.0f} | {times['1']:.0f} |")
+    return "\n".join(lines)
+
+
 def spread(values: list[float], name: str) -> str:
     """Mean ± standard deviation over seeds; a dash where nothing was measured."""
     digits = {"psnr": 2, "clipped": 1}.get(name, 3)
@@ -231,6 +252,7 @@ def main() -> None:
             kind = row.changes[1] if "--conv_type" in row.changes else "dsc"
             file.write_text(json.dumps(measure(checkpoint, kind, options)))
     print(table(rows, options))
+    print(f"\n{convolutions()}")
 
 
 if __name__ == "__main__":
