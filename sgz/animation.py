@@ -13,7 +13,7 @@ from sgz.image.photo import FORMAT_OF_SUFFIX, Photo
 from sgz.look.options import PAPER
 from sgz.look.treatment import Treatment
 from sgz.pixels import as_stack
-from sgz.video.smoothing import Smoother, weigh_by_light, weigh_by_own
+from sgz.video.smoothing import Smoother, log_light, weigh_by_light, weigh_by_own
 
 SECONDS = 0.5  # that black point, exposure, map and noise are averaged over, each way
 LEAST = 0.02  # seconds of a frame; viewers show none for less
@@ -47,7 +47,8 @@ def _enhance_steadily(enhancer: Enhancer, frames: Iterable[Frame]) -> Iterator[F
             return float(factor.mean()), (factor,)
         found = enhancer.treatment(image, factor)
         sigma = np.float32([found.sigma])
-        return float(factor.mean()), (found.black, found.slope, found.offset, sigma)
+        white = 1 if image.dtype.kind == "f" else np.iinfo(image.dtype).max
+        return log_light(image.mean() / white), (found.black, found.slope, found.offset, sigma)
 
     def made(frame: Frame, values: tuple[np.ndarray, ...]) -> Frame:
         if paper:

@@ -12,7 +12,7 @@ from sgz.enhancer import Enhancer
 from sgz.kernels.yuv_natural import Memory, Noise, Recipe, apply_recipe
 from sgz.look.treatment import Treatment, apply_plainly
 from sgz.video.noise import NoiseMeter
-from sgz.video.smoothing import Smoother, weigh_by_light
+from sgz.video.smoothing import Smoother, log_light, weigh_by_light
 from sgz.video.stream import enhance_video
 
 WIDTH, HEIGHT = 192, 96
@@ -177,6 +177,23 @@ def test_a_step_of_the_light_does_not_overshoot(jitter, limit):
     found += smoother.finish()
     got = np.array([values[0].mean() + 0.5 for _, values, _ in found])
     assert np.abs(got - levels).max() < limit
+
+
+def test_between_two_lights_frames_keep_what_is_theirs():
+    """A camera takes three frames to change its exposure: no flash on the way, no dip after it."""
+    light = np.r_[np.full(20, 0.40), 0.385, 0.36, np.full(20, 0.33)]
+    picture = np.random.default_rng(3).uniform(0.5, 1.5, (8, 12, 3)).astype(np.float32)
+    picture /= picture.mean()
+
+    def find(small):
+        return log_light(small.mean()), (np.full((1, 2, 2), 1 / small.mean(), np.float32),)
+
+    smoother, found = Smoother(find, 0.5, weigh_by_light), []
+    for number, level in enumerate(light):
+        found += smoother.add(number, picture * np.float32(level), number / 24)
+    found += smoother.finish()
+    shown = light * [values[0].mean() for _, values, _ in found]
+    assert np.abs(shown - 1).max() < 0.04
 
 
 @pytest.fixture(scope="module")

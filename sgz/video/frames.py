@@ -17,7 +17,7 @@ from sgz.look.treatment import black_of
 from sgz.machine import count_cores
 from sgz.video.noise import NoiseMeter
 from sgz.video.picture import Picture
-from sgz.video.smoothing import Smoother, weigh_by_light, weigh_by_own
+from sgz.video.smoothing import Smoother, log_light, weigh_by_light, weigh_by_own
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,11 @@ class NaturalWay:
         return Noise(np.full(1 << planes.bits, noise, np.float32), noise / 2)
 
     def find(self, small: np.ndarray) -> tuple[float, tuple[np.ndarray, ...]]:
-        """Of a picture [h, w, 3] in [0, 1]: its map's mean; black point, slope, offset."""
+        """Of a picture [h, w, 3] in [0, 1]: its light, as a logarithm; black point, slope, offset.
+
+        The map's mean would not tell one light from another: exposure keeps the result as it is,
+        and the black point is what changes.
+        """
         black, seen = black_of(np.ascontiguousarray(small.transpose(2, 0, 1)), self.look)
         factor = self.enhancer.factor_of_small(np.ascontiguousarray(seen.transpose(1, 2, 0)))
         if self.look.hue_preserving:
@@ -93,7 +97,7 @@ class NaturalWay:
             slope, offset = fit_guide(seen, factor)
         else:
             slope, offset = np.zeros_like(factor), factor
-        return float(factor.mean()), (black, slope, offset)
+        return log_light(small.mean()), (black, slope, offset)
 
     def apply(self, planes: yuv.Planes, values: tuple, scene: int, noise, *workers) -> None:
         """Enhance a frame in place; frames come in order."""

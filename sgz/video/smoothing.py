@@ -12,7 +12,8 @@ JITTERS = 4  # differences of so many times the usual one between neighbours are
 LIGHT = 0.02  # change of a picture's light as a whole from which on the last map will not do
 STRIDE = 3  # frames from one map to the next while the light stays as it is
 SPAN = 5  # maps of one light that a map's level is the mean of
-SAME = 0.003  # difference of such levels that does not show
+SAME = 0.01  # difference of such levels that does not show, of log_light one in a hundred
+DARKEST = 0.001  # light beside which less is none
 HELD = 16  # frames held back at most, whatever the frame rate: at 1080p 3 MB each
 
 
@@ -28,7 +29,7 @@ class Smoother:
 
     Args:
         find: (level, values) of a picture [h, w, 3] in [0, 1] as the network sees it: arrays of
-            one shape each, and a number that tells jitter from another light, the map's mean.
+            one shape each, and a number that tells jitter from another light.
         seconds: how far the mean reaches each way; 0 gives each frame its own values.
         weigh: weigh_by_own or weigh_by_light.
         live: no frame is held back: the mean reaches back only.
@@ -118,12 +119,18 @@ def weigh_by_own(levels: np.ndarray, own: int) -> np.ndarray:
     return np.exp(-(((levels - levels[own]) / (JITTERS * usual + ALIKE)) ** 2) / 2)
 
 
+def log_light(mean: float) -> float:
+    """The level of a picture by its light: of a mean in [0, 1], so that steps are shares of it."""
+    return float(np.log(mean + DARKEST))
+
+
 def weigh_by_light(levels: np.ndarray, own: int) -> np.ndarray:
-    """The same by levels from which jitter is gone, and so by far smaller differences.
+    """The same by levels, of log_light, from which jitter is gone: by far smaller differences.
 
     Each level becomes the mean of that run of SPAN neighbours with it in which levels differ least
     (Kuwahara's filter): of a step of the light, its own side. So both sides do not mix, and the
-    output does not overshoot before and after the step.
+    output does not overshoot before and after the step. What belongs to neither side, as on the way
+    from one to the other, stays as it is.
     """
     if len(levels) < 2:
         return np.ones(1)
@@ -135,6 +142,7 @@ def weigh_by_light(levels: np.ndarray, own: int) -> np.ndarray:
         first, last = max(k - span + 1, 0), min(k, len(runs) - 1)
         calm[k] = means[first + int(np.argmin(spreads[first : last + 1]))]
     usual = np.median(np.abs(np.diff(levels)))
+    calm = np.where(np.abs(levels - calm) > JITTERS * usual + SAME, levels, calm)
     return np.exp(-(((calm - calm[own]) / (usual + SAME)) ** 2) / 2)
 
 
