@@ -51,6 +51,17 @@ def test_page_closed_meanwhile_leaves_nothing(tmp_path, capfd):
     assert capfd.readouterr().err == "" and not list(shelf.served.iterdir())
 
 
+def test_who_comes_back_keeps_what_is_theirs(tmp_path):
+    """A slow answer to the page that was closed ends later than the next one begins."""
+    shelf = Sessions(tmp_path)
+    left = shelf.open("here")
+    shelf.close(left)
+    back = shelf.open("here")
+    shelf.close(left)  # as the slow answer does in the end
+    assert back.kept.exists() and back.served.exists()
+    assert shelf.open("here") is back and not back.closed
+
+
 def test_uploads_are_given_to_who_knows_their_name(tmp_path):
     shelf = Sessions(tmp_path)
     here = shelf.open("here")

@@ -1,11 +1,11 @@
 """What the demo keeps of its visitors while their pages are open: one folder each, then nothing.
 
 Three folders lie side by side. `served` is the only one the web server reads from; `kept` holds
-originals; `uploads` what has arrived and is not yet asked for. A visitor's folder has the same name
-in `served` and `kept`, which nobody else can guess.
+originals; `uploads` what has arrived and is not yet asked for. A session's folder has the same name
+in `served` and `kept`, which nobody else can guess and no other session gets: so one that is being
+deleted is never that of a visitor who came back.
 """
 
-import hashlib
 import os
 import re
 import secrets
@@ -53,11 +53,13 @@ class Item:
 class Session:
     """One visitor: folders, `served` to the browser and `kept` from it, list and settings.
 
-    current: the key of the item that is shown. before: for which one its dark side is served, and
-    where. clip: the video and its name. notes: what is to be said of it. stop: its owner wants it
-    no more. pending: jobs that were asked for and not done. batch: what was chosen last.
+    visitor: the number that the page gave. current: the key of the item that is shown. before: for
+    which one its dark side is served, and where. clip: the video and its name. notes: what is to be
+    said of it. stop: its owner wants it no more. pending: jobs that were asked for and not done.
+    batch: what was chosen last.
     """
 
+    visitor: str
     served: Path
     kept: Path
     items: dict[str, Item] = field(default_factory=dict)
@@ -116,7 +118,6 @@ class Sessions:
         self.served, self.kept, self.uploads = root / "served", root / "kept", root / "uploads"
         for folder in (self.served, self.kept, self.uploads):
             folder.mkdir()
-        self._secret = secrets.token_bytes(16)
         self._visitors: dict[str, Session] = {}
         self._lock = threading.Lock()
 
@@ -128,22 +129,23 @@ class Sessions:
         """
         if not visitor:
             raise UserError("this can be asked by the page alone")
-        key = hashlib.blake2b(visitor.encode(), key=self._secret, digest_size=16).hexdigest()
         with self._lock:
-            session = self._visitors.get(key)
+            session = self._visitors.get(visitor)
             if session is None:
-                session = Session(self.served / key, self.kept / key)
-                session.served.mkdir(exist_ok=True)
-                session.kept.mkdir(exist_ok=True)
-                self._visitors[key] = session
+                name = secrets.token_hex(16)
+                session = Session(visitor, self.served / name, self.kept / name)
+                session.served.mkdir()
+                session.kept.mkdir()
+                self._visitors[visitor] = session
             session.used = time.monotonic()
         return session
 
     def close(self, session: Session) -> None:
-        """Delete everything of a visitor's."""
+        """Delete everything of a session's; the visitor's next one is left alone."""
         session.closed = True
         with self._lock:
-            self._visitors.pop(session.kept.name, None)
+            if self._visitors.get(session.visitor) is session:
+                del self._visitors[session.visitor]
         remove(session.kept)
         remove(session.served)
 
