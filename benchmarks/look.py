@@ -1,22 +1,18 @@
-"""Measure the natural look: what it reaches, what it costs, its denoising beside others'.
+"""Measure the natural look: what it reaches, and what it costs.
 
     python benchmarks/look.py
     python benchmarks/look.py --pairs data/test_data/LOL --photos data/test_data/DICM --rounds 9
 
-Sets that are not there are left out. bm3d, and scikit-image's wavelets, which want PyWavelets, are
-measured where those are installed.
+Sets that are not there are left out. Its denoising beside others': benchmarks/denoisers.py.
 """
 
 import argparse
-import importlib.util
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from pathlib import Path
-from statistics import median
 
 import cv2
 import numpy as np
@@ -24,7 +20,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run from anywhere
 
-from benchmarks.denoisers import DENOISERS
 from evaluation.camera import darken, to_linear, to_srgb
 from evaluation.metrics import newly_clipped, psnr, ssim
 from evaluation.naturalness import niqe
@@ -33,19 +28,16 @@ from sgz import Enhancer
 from sgz.command import SIZE, new_parser, run_script
 from sgz.files import find_files
 from sgz.image.photo import IMAGE_SUFFIXES, read_photo
-from sgz.look.noise import estimate_sigma
-from sgz.look.treatment import black_of, mean_gain
 from sgz.machine import describe_machine
 from sgz.pixels import to_8_bit, to_rgb
 
+TEST_DATA = Path("data/test_data")
 DAYLIGHT = ("astronaut", "coffee", "chelsea", "rocket", "stereo_motorcycle")  # of scikit-image
 # Photographs of scikit-image, and in which part of their light they are taken.
 DARKENED = {
     "astronaut": 4, "coffee": 6, "chelsea": 8, "rocket": 12, "stereo_motorcycle": 16,
     "camera": 20, "immunohistochemistry": 24, "brick": 32, "grass": 8, "gravel": 16,
 }  # fmt: skip
-OURS = "ours, before the curve"
-NEEDS = {"bm3d": "bm3d", "skimage denoise_wavelet": "pywt"}  # packages that are no requirement
 PARTS = {
     "paper": {},
     "black point": {"black_point": True},
@@ -55,7 +47,7 @@ PARTS = {
     "denoise": {"denoise": "auto"},
     "all": {"look": "natural"},
 }
-TABLES = ("bars", "parts", "speed", "denoisers")
+TABLES = ("bars", "parts", "speed")
 
 
 @cache
@@ -179,82 +171,6 @@ def print_bars(looks: dict[str, Enhancer], options: Namespace) -> None:
         row(label, lambda e, made=made: f"{np.mean([psnr(e(d), b) for b, d in made]):.2f}")
 
 
-def gained_sigma(enhancer: Enhancer, image: np.ndarray) -> float:
-    """The noise's deviation in the result, in levels: what the others are told."""
-    treatment = enhancer.treatment(image)
-    _, seen = black_of(enhancer.shrink(image), enhancer.look)
-    gain = mean_gain(seen, treatment.slope, treatment.offset, enhancer.iterations)
-    return 255 * estimate_sigma(image, 255.0) * gain
-
-
-def print_denoisers(options: Namespace) -> None:
-    """Quality and time of every denoiser, a line each."""
-    enhancer = partial(Enhancer, options.weight_dir, device="cpu", look="natural", threads=1)
-    plain, ours = enhancer(denoise="off"), enhancer()
-    pairs, photos = pairs_of(options.pairs), files_of(options.photos)
-
-    def run(name: str, image: np.ndarray) -> np.ndarray:
-        if name == OURS:
-            return ours(image)
-        sigma = gained_sigma(plain, image)
-        return DENOISERS[name](plain(image), sigma) if name != "none" and sigma else plain(image)
-
-    def made(name: str, jpeg: bool):
-        for _, dark, clean in made_dark(jpeg):
-            treatment = plain.treatment(dark)
-            goal = np.rint(255 * plain.apply_treatment(clean, treatment)).astype(np.uint8)
-            result = run(name, dark)
-            yield psnr(result, goal), ssim(result, goal)
-
-    print(
-        "\n| denoiser | pairs: PSNR SSIM NIQE | photographs: NIQE | made dark: PSNR SSIM |", end=""
-    )
-    print(" the same, JPEG 90 | core-ms at 1080p |\n|---|---|---:|---|---|---:|")
-    for name in ("none", OURS, *DENOISERS):
-        needed = NEEDS.get(name)
-        if needed and importlib.util.find_spec(needed) is None:
-            continue
-
-        def score(pair, name=name):
-            result, reference = run(name, read(pair[0])), read(pair[1])
-            return psnr(result, reference), ssim(result, reference), niqe(result)
-
-        cells = ["–", "–"]  # noqa: RUF001
-        if pairs:
-            cells[0] = "{:.2f} {:.3f} {:.2f}".format(*mean_of(score, pairs))
-        if photos:
-            cells[1] = f"{mean_of(lambda p, n=name: niqe(run(n, read(p))), photos):.2f}"
-        for jpeg in (False, True):
-            cells.append("{:.2f} {:.3f}".format(*np.mean(list(made(name, jpeg)), axis=0)))
-        cells.append(time_denoiser(name, plain, ours))
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
-
-
-def time_denoiser(name: str, plain: Enhancer, ours: Enhancer) -> str:
-    """Milliseconds of one core that a denoiser takes of a noisy picture of 1920x1080."""
-    image = full_hd(3.0)
-    result, sigma = plain(image), gained_sigma(plain, image)
-    if name == "none":
-        return "0"
-    if name == OURS:
-        with_it, without = ours.treatment(image), plain.treatment(image)
-        both = [work_of(partial(ours.apply_treatment, image, t)) for t in (with_it, without)]
-        return f"{both[0] - both[1]:.0f}"
-    return f"{work_of(lambda: DENOISERS[name](result, sigma)):.0f}"
-
-
-def work_of(call: Callable, rounds: int = 5) -> float:
-    """Median milliseconds of all cores together after a warm-up; once, where it takes seconds."""
-    samples = []
-    for _ in range(rounds + 1):
-        start = time.process_time()
-        call()
-        samples.append(1000 * (time.process_time() - start))
-        if samples[0] > 2000:
-            return samples[0]
-    return median(samples[1:])
-
-
 def full_hd(noise: float) -> np.ndarray:
     """A dark picture of 1920x1080, with noise of that deviation in levels."""
     rows, columns = np.mgrid[0:1080, 0:1920].astype(np.float32)
@@ -284,24 +200,30 @@ def print_speed(options: Namespace) -> None:
                 memory = f"{peak_memory(kind, (1080, 1920), options.weight_dir, 12):.1f}"
             ratio = times["reference path"] / ms
             print(f"| {name}, {label} | {ms:.1f} | {ratio:.1f} | {memory} |", flush=True)
-    name = "cv2.bilateralFilter(9, 50, 5)"
-    blur = {name: partial(DENOISERS[name], sigma=3.0)}
-    ms = time_paths(blur, paths["natural"](full_hd(3.0)), options.rounds)[name]
+    blur = {"": lambda image: cv2.bilateralFilter(image, 9, 50, 5)}
+    ms = time_paths(blur, paths["natural"](full_hd(3.0)), options.rounds)[""]
     print(f"| cv2.bilateralFilter(9, …) of the result alone | {ms:.1f} | | |")
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """The sets that are measured on."""
+    parser.add_argument(
+        "--pairs", type=Path, default=TEST_DATA / "LOL", help="folder with low/ and high/"
+    )
+    parser.add_argument("--photos", type=Path, default=TEST_DATA / "DICM", help="dark photographs")
 
 
 def look_parser() -> argparse.ArgumentParser:
     """Options of benchmarks/look.py."""
-    parser = new_parser("Measure the natural look: quality, denoising, speed.")
+    parser = new_parser("Measure the natural look: quality and speed.")
     add_checkpoint_option(parser)
-    data = Path("data/test_data")
+    add_data_options(parser)
     parser.add_argument("--authors", type=Path, help="the authors' checkpoint, to compare with")
     parser.add_argument(
-        "--pairs", type=Path, default=data / "LOL", help="folder with low/ and high/"
-    )
-    parser.add_argument("--photos", type=Path, default=data / "DICM", help="dark photographs")
-    parser.add_argument(
-        "--video", type=Path, default=data / "dim_room.mp4", help="a clip with a veil, for frame 90"
+        "--video",
+        type=Path,
+        default=TEST_DATA / "dim_room.mp4",
+        help="a clip with a veil, for frame 90",
     )
     parser.add_argument("--rounds", type=SIZE, default=9, help="measured calls a path")
     parser.add_argument(
@@ -332,8 +254,6 @@ def main() -> None:
         print_bars({name: cpu(**parts) for name, parts in PARTS.items()}, options)
     if "speed" in options.tables:
         print_speed(options)
-    if "denoisers" in options.tables:
-        print_denoisers(options)
 
 
 if __name__ == "__main__":
