@@ -10,12 +10,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from evaluation import report, tables
-from evaluation.matching import DIFFERENT_SIZES, INPUT, REFERENCE, read_matched
+from evaluation.matching import DIFFERENT_SIZES, INPUT, REFERENCE
 from evaluation.protocol import Protocol
 from evaluation.quality import choose_metrics, score_quality
+from evaluation.samples import sample_rows
 from evaluation.segmentation import score_segmentation
 from evaluation.segmenter import load_segmenter, read_mapping
 from evaluation.tables import Results
@@ -29,6 +28,7 @@ REMEDIES = {
     "num_workers": "take fewer --num_workers",
     INPUT: "give --input_dir",
     REFERENCE: "give --reference_dir",
+    "sample_names": "give --sample_names without suffix",
 }
 
 
@@ -273,7 +273,7 @@ def write_report(results: Results, paths: dict[str, dict[str, Path]], args) -> N
         "scores.csv": tables.csv_table(results),
         "scores.json": tables.json_document(results) + "\n",
     }
-    rows = sample_rows(results, paths, args)
+    rows = sample_rows(results, paths, args.sample_names or (), args.samples, args.crop_to_match)
     title = "Segmentation" if args.task == "segmentation" else "Image quality"
     files["report.html"] = report.html_page(results, f"{title}: {', '.join(results.scores)}", rows)
     for name, text in files.items():
@@ -282,39 +282,6 @@ def write_report(results: Results, paths: dict[str, dict[str, Path]], args) -> N
         figure = Photo(report.picture_grid(rows))
         write_whole(args.report / "samples.png", encode_photo(figure, ".png"))
     print(f"evaluate.py: wrote {args.report / 'report.html'}", file=sys.stderr)
-
-
-def sample_rows(results: Results, paths: dict[str, dict[str, Path]], args) -> list[tuple]:
-    """What report.picture_grid shows: the images named, or some spread evenly over all."""
-    usable = [name for name in paths if results.unit != "image" or name in results.images()]
-    chosen = args.sample_names or []
-    if unknown := [name for name in chosen if name not in usable]:
-        raise UserError(f"--sample_names: no scored image {', '.join(unknown)} (give no suffix)")
-    if not chosen and usable and args.samples:
-        places = np.linspace(0, len(usable) - 1, min(args.samples, len(usable)))
-        chosen = [usable[round(place)] for place in places]
-    rows = []
-    for name in chosen:
-        shown = {r: p for r, p in paths[name].items() if results.unit == "image" or r != REFERENCE}
-        pictures, failures = read_matched(name, shown, args.crop_to_match, set())
-        if failures:
-            continue
-        rows.append((name, pictures, captions(results, name)))
-    return rows
-
-
-def captions(results: Results, name: str) -> dict[str, str]:
-    """What stands under an image of each method: its name, or its first two scores."""
-    lines = {INPUT: name, REFERENCE: name}
-    for method, images in results.scores.items():
-        known = [
-            f"{column.label} {column.show(images[name][column.key])}"
-            for column in results.columns[:2]
-            if column.key in images.get(name, {})
-        ]
-        if known:
-            lines[method] = "  ".join(known)
-    return lines
 
 
 if __name__ == "__main__":
