@@ -1,6 +1,6 @@
 """Draw a clip in both looks: docs/video_natural.jpg (parts of frames) and docs/video_strip.jpg.
 
-python benchmarks/film.py data/test_data/dim_room.mp4
+    python benchmarks/film.py data/test_data/dim_room.mp4
 
 A strip shows one column of pixels over time: what flickers or crawls there is seen at a glance.
 """

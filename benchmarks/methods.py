@@ -124,7 +124,9 @@ def draw_figures(methods: dict[str, Callable], data: Path, docs: Path) -> None:
         top, left = corner
         return picture.crop((left, top, left + PART[0], top + PART[1]))
 
-    there = {name for name in LOOKED_AT if is_there(data / name.partition(":")[0])}
+    files = dict.fromkeys(name.partition(":")[0] for name in LOOKED_AT)
+    absent = {file for file in files if not is_there(data / file)}
+    there = {name for name in LOOKED_AT if name.partition(":")[0] not in absent}
     if not there:
         raise UserError(f"nothing to draw under {data}; see docs/reproduce.md")
     looks = {name: method for name, method in methods.items() if "ours" in name or "SGZ" in name}

@@ -11,25 +11,41 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from evaluate import REMEDIES, main
 from evaluation import matching, metrics, protocol, report, tables
 from evaluation.tables import Column, Results
+from sgz.command import run_script
 from sgz.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
 
-def evaluate(*arguments, cwd=None):
-    """Run evaluate.py; the finished process with its output as text."""
+def evaluate_as_a_user(*arguments):
+    """Run evaluate.py in a process of its own; the finished process with its output as text."""
     command = [sys.executable, str(ROOT / "evaluate.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def evaluate(*arguments):
+    """The same in this process, where seconds of imports are done already."""
+    out, errors = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(errors):
+        patch.setattr(sys, "argv", ["evaluate.py", *map(str, arguments)])
+        with pytest.raises(SystemExit) as leaving:
+            run_script(main, REMEDIES)
+    return SimpleNamespace(
+        returncode=leaving.value.code, stdout=out.getvalue(), stderr=errors.getvalue()
+    )
 
 
 def picture(seed, height=200, width=224):
@@ -72,7 +88,9 @@ def fails(process, *words):
 
 
 def test_one_method_against_references(folders):
-    process = evaluate("--result_dir", folders / "good", "--reference_dir", folders / "high")
+    process = evaluate_as_a_user(
+        "--result_dir", folders / "good", "--reference_dir", folders / "high"
+    )
     assert process.returncode == 0, process.stderr
     lines = process.stdout.splitlines()
     assert lines[0].split() == ["image", "PSNR", "↑", "SSIM", "↑", "MAE", "↓", "MSE", "↓"]
@@ -274,10 +292,11 @@ def test_images_too_small_for_a_metric(tmp_path):
         (("--task", "segmentation"), ["needs --label_dir FOLDER"]),
     ],
 )  # fmt: skip
-def test_what_cannot_be_scored(folders, arguments, words):
+def test_what_cannot_be_scored(folders, monkeypatch, arguments, words):
+    monkeypatch.chdir(folders)
     (folders / "empty").mkdir()
     save(folders / "other/z.png", picture(0))
-    fails(evaluate(*arguments, cwd=folders), *words)
+    fails(evaluate(*arguments), *words)
 
 
 def test_iqa_pytorch_where_it_is_installed(folders):
@@ -316,10 +335,8 @@ def test_ctrl_c_ends_at_once_and_writes_nothing(folders):
 def test_processes_agree_with_one(folders):
     for number in range(9):
         save(folders / f"many/{number}.png", picture(number))
-    outputs = {
-        evaluate("--result_dir", folders / "many", "--format", "json", "--num_workers", n).stdout
-        for n in (1, 2)
-    }
+    arguments = ("--result_dir", folders / "many", "--format", "json", "--num_workers")
+    outputs = {evaluate_as_a_user(*arguments, n).stdout for n in (1, 2)}
     assert len(outputs) == 1 and len(json.loads(outputs.pop())["images"]["many"]) == 9
 
 
