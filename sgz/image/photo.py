@@ -28,7 +28,7 @@ SAVE_OPTIONS = {
 }
 MAX_PIXELS = 300_000_000
 FILE_ROOM = 256 << 20  # bytes that a file may have beyond those of its pixels: pages, previews
-STRIP = 1 << 24  # pixels converted at a time
+STRIP = 1 << 20  # pixels converted at a time; Pillow's guard would refuse large parts too
 GRAY_MODES = ("1", "L", "LA", "I;16", "I;16L", "I;16B", "I;16N")
 
 
