@@ -179,6 +179,17 @@ def test_a_step_of_the_light_does_not_overshoot(jitter, limit):
     assert np.abs(got - levels).max() < limit
 
 
+def test_a_frame_on_the_way_to_another_light_keeps_its_own():
+    """The levels of a hand-held clip's frames: its camera has begun to darken in the fifth."""
+    levels = np.array([-1.503, -1.503, -1.501, -1.501, -1.538, -1.591, -1.676, -1.675, -1.68,
+                       -1.693, -1.687])  # fmt: skip
+    for own in (4, 5):
+        weights = weigh_by_light(levels, own)
+        assert weights[own] == 1 and np.delete(weights, own).max() < 0.1
+    assert weigh_by_light(levels, 6)[6:].min() > 0.5  # there it has arrived
+    assert weigh_by_light(levels, 0)[:4].min() > 0.5
+
+
 def test_no_flash_where_a_camera_changes_its_exposure(tmp_path):
     """Over three frames, as cameras do: from one light's level to the other's and not beyond."""
     rng = np.random.default_rng(3)
