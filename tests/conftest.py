@@ -1,10 +1,15 @@
 """What several tests share: a checkpoint of known weights and its plain computation."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+# Before torch comes: tests run side by side, and the threads of one would wait for the
+# other's. And sums depend on how many threads share them.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
@@ -63,16 +68,6 @@ def sgz(monkeypatch, capsys):
         return leaving.value.code, *capsys.readouterr()
 
     return run
-
-
-@pytest.fixture
-def one_thread():
-    """Torch on one thread: small work on a busy machine waits for its threads otherwise, and sums
-    depend on how many threads share them."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,6 @@ from pictures import bomb, files_under, png, scene, write_all
 from sgz import __version__
 from sgz.image.photo import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_a_photograph_goes_beside_itself_and_never_over_another_file(sgz, tmp_path):
     write_all(tmp_path, {"dark.png": png(scene(60, 80))})

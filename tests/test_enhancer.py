@@ -17,7 +17,6 @@ from sgz.device import DevicePath
 from sgz.enhancer import Enhancer
 from sgz.image.photo import Photo, encode_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[1]
 DEVICES = ["cpu"] + ["cuda"] * torch.cuda.is_available()
 SIZES = [(1, 1), (1, 50), (50, 1), (5, 7), (11, 12), (12, 12), (120, 96), (121, 97), (250, 333)]

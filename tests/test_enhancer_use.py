@@ -16,7 +16,6 @@ from torch.utils.data import DataLoader, Dataset
 from sgz.enhancer import Enhancer
 from sgz.errors import ImageError
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 DARK = scene(70, 90)
 
 

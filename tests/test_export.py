@@ -32,7 +32,7 @@ WAYS = {
 
 
 @pytest.fixture
-def run_export(monkeypatch, capsys, one_thread):
+def run_export(monkeypatch, capsys):
     """Runs export.py: (exit code, standard output, errors)."""
 
     def run(*arguments) -> tuple[int, str, str]:
@@ -166,7 +166,7 @@ assert "huggingface_hub" not in sys.modules
 """
 
 
-def test_torch_hub_from_another_folder_beside_another_model(weight, tmp_path, one_thread):
+def test_torch_hub_from_another_folder_beside_another_model(weight, tmp_path):
     (tmp_path / "model.py").write_text("MINE = True")
     subprocess.run(
         [sys.executable, "-c", FROM_HUB, ROOT, weight], cwd=tmp_path, check=True, timeout=60
@@ -178,7 +178,7 @@ def test_torch_hub_from_another_folder_beside_another_model(weight, tmp_path, on
 
 
 @pytest.mark.parametrize("kind", ["dsc", "tc"])
-def test_a_folder_of_the_hub_holds_the_same_network(kind, tmp_path, one_thread):
+def test_a_folder_of_the_hub_holds_the_same_network(kind, tmp_path):
     net = seeded_net(kind, 7)
     net.iterations = 5
     net.save_pretrained(tmp_path / "new")

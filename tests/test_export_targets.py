@@ -26,7 +26,7 @@ SIZES = [(180, 324), (360, 648), (540, 972)]
 
 
 @pytest.fixture
-def run_export(monkeypatch, capsys, one_thread):
+def run_export(monkeypatch, capsys):
     """Runs export.py: (exit code, standard output, errors)."""
 
     def run(*arguments) -> tuple[int, str, str]:
@@ -150,7 +150,7 @@ def test_web_is_the_pages_network(run_export, tmp_path):
 
 @pytest.mark.parametrize("kind", ["dsc", "tc", "dc"])
 @pytest.mark.parametrize("scale", [1, 3, 4])
-def test_what_converters_are_given_is_the_method(kind, scale, one_thread):
+def test_what_converters_are_given_is_the_method(kind, scale):
     net, image = seeded_net(kind, scale), sample_picture((48, 84), 1)
     import torch
 
@@ -161,7 +161,7 @@ def test_what_converters_are_given_is_the_method(kind, scale, one_thread):
 
 @pytest.mark.parametrize("name", PICTURES)
 @pytest.mark.parametrize("scale", [1, 4])
-def test_what_converters_are_given_has_the_natural_look(name, scale, weight, one_thread):
+def test_what_converters_are_given_has_the_natural_look(name, scale, weight):
     import torch
 
     image = PICTURES[name]

@@ -94,7 +94,6 @@ CLIPS = {
 }
 
 
-@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", CLIPS)
 def test_mutated_videos_give_a_video_or_a_reason(name, tmp_path):
     seed = make_clip(tmp_path / name, frames=4, size=(48, 32), **CLIPS[name]).read_bytes()

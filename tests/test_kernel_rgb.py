@@ -16,7 +16,6 @@ from pictures import scene
 from sgz import model
 from sgz.kernels import rgb
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 ROOT = Path(__file__).parents[1]
 SIZES = [(1, 1), (1, 9), (9, 1), (2, 3), (11, 11), (12, 12), (13, 25), (24, 36), (37, 53), (97, 64)]
 SIZES += [(5, 700), (120, 160)]  # rows longer than the kernel's buffers; many rows

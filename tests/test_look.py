@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from pictures import png, write_all
 from PIL import Image, ImageDraw
 from scipy import ndimage
@@ -16,7 +15,6 @@ from sgz import Enhancer, cli
 from sgz.device import DevicePath
 from sgz.image.photo import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 WEIGHTS = Path(__file__).parents[1] / "weight/Epoch99.pth"
 SIZE = 240, 320
 ROWS, COLUMNS = np.mgrid[0 : SIZE[0], 0 : SIZE[1]]
@@ -306,4 +304,3 @@ def test_the_network_in_tiles_gives_the_whole_picture(monkeypatch):
     expected = natural()(image)
     monkeypatch.setattr("sgz.processor.TILE", 7)
     np.testing.assert_allclose(natural()(image), expected, atol=1)
-    assert torch.get_num_threads() == 1

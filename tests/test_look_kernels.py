@@ -14,7 +14,6 @@ from sgz.look.treatment import Treatment, apply_plainly
 from sgz.pixels import PEAK
 from sgz.processor import PACKAGED
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZES = [(1, 1), (1, 9), (9, 1), (12, 12), (37, 53), (97, 64), (5, 700)]
 WEIGHTS = PACKAGED / "Epoch99.pth"
 DTYPES = [np.uint8, np.uint16, np.float32]

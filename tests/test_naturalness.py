@@ -167,8 +167,6 @@ def test_niqe_of_dicm_is_within_a_percent_of_the_reference():
     from sgz.image.photo import read_photo
     from sgz.model import load_model
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # on a busy machine two threads wait for each other
     net = load_model(weights, 12)
     before, after = [], []
     for path in sorted(folder.iterdir()):
@@ -178,7 +176,6 @@ def test_niqe_of_dicm_is_within_a_percent_of_the_reference():
             output = net(batch)[0].clamp(0, 1).mul(255).round().byte()
         before.append(naturalness.niqe(pixels))
         after.append(naturalness.niqe(output[0].permute(1, 2, 0).numpy()))
-    torch.set_num_threads(threads)
     assert len(before) == 64
     assert np.mean(before) == pytest.approx(4.37, rel=0.01)
     assert np.mean(after) == pytest.approx(3.89, rel=0.01)

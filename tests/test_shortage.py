@@ -22,7 +22,6 @@ from sgz.device import DevicePath
 from sgz.enhancer import Enhancer
 from sgz.processor import PACKAGED
 
-torch.set_num_threads(1)
 never = resource.RLIM_INFINITY
 for options, side, free in json.loads(sys.argv[1]):
     image = np.random.default_rng(0).integers(0, 99, (side, side, 3), np.uint8)

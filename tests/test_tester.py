@@ -21,8 +21,6 @@ from PIL import Image
 
 from sgz.image.photo import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def one_bit(content: bytes) -> bytes:
     """A file with a bit of its middle flipped."""

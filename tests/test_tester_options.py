@@ -10,7 +10,6 @@ from PIL import Image
 
 from sgz.image.photo import read_photo
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 FORMATS = ("jpg", "png", "tif", "webp", "bmp", "avif")
 
 

@@ -24,7 +24,6 @@ import accelerate, cv2, torch, PIL.Image
 from training.trainer import Trainer
 from option import train_options
 from sgz.model import load_model
-torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 arguments = sys.argv[2:]
 
@@ -135,11 +134,10 @@ def test_a_full_disk_costs_the_snapshot_not_the_run(photos, tmp_path, capfd):
     assert trainer.run() == 0 and (tmp_path / "Epoch3.pth").exists()
 
 
-@pytest.mark.usefixtures("one_thread")
 def test_kill_at_any_moment_leaves_a_state_that_leads_to_the_same_end(photos, tmp_path):
     """Killed at five random moments, with a snapshot after every step; then run to the end."""
     given = arguments(photos, tmp_path / "run", "--num_epochs", "100000", "--snapshot_iter", "1")
-    environment = os.environ | {"KILLS": "5", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"KILLS": "5", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(tmp_path / "run"), *given],
         env=environment, capture_output=True, text=True, check=False,
@@ -161,7 +159,6 @@ def test_sigterm_to_all_processes_saves_and_the_run_goes_on(photos, tmp_path):
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "train.py"), *given],
         stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     wait_for(tmp_path / "Epoch1.pth")
     os.killpg(process.pid, signal.SIGTERM)

@@ -15,7 +15,6 @@ import resource, torch
 from training.memory import keep_freed_memory
 from training.network import TrainedNet
 keep_freed_memory()
-torch.set_num_threads(1)
 net, image = TrainedNet(), torch.rand(2, 3, 256, 256)
 for step in range(8):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -24,10 +24,7 @@ def launch(count, *script_arguments):
     """Start train.py as `torchrun --nproc_per_node count` does."""
     head = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count)]
     head += ["--master_port", str(20000 + os.getpid() % 20000), str(ROOT / "train.py")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [*head, *script_arguments], stderr=subprocess.PIPE, text=True, env=environment
-    )
+    return subprocess.Popen([*head, *script_arguments], stderr=subprocess.PIPE, text=True)
 
 
 def test_two_processes_equal_one_with_the_doubled_batch(photos, batch_of_four, tmp_path):

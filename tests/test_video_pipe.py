@@ -18,7 +18,6 @@ from sgz.enhancer import Enhancer
 from sgz.video.formats import Encoding
 from sgz.video.stream import enhance_video
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = 192, 128
 
 
