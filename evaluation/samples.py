@@ -13,9 +13,9 @@ from sgz.errors import UserError
 def sample_rows(
     results: Results,
     paths: dict[str, dict[str, Path]],
-    names: Sequence[str] = (),
-    count: int = 4,
-    crop: bool = False,
+    names: Sequence[str],
+    count: int,
+    crop: bool,
 ) -> list[tuple[str, dict[str, np.ndarray], dict[str, str]]]:
     """Names, pictures by role and captions, as report.picture_grid takes them.
 

@@ -65,29 +65,30 @@ def test_interrupted_and_continued(large_folder, tmp_path, weight, enhance):
 
 @pytest.fixture(params=["full disk", "file size limit"])
 def little_room(request, tmp_path):
-    """(an output folder where the small pictures fit and the large one does not, how to run)."""
+    """(an output folder where small pictures fit and the large one does not, options, how to run).
+
+    On the disk pictures come one at a time (--reference): while it is written, the large one takes
+    the others' room too.
+    """
     folder = tmp_path / "out"
     if request.param == "file size limit":
-        yield (
-            folder,
-            {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, LIMIT)},
-        )
+        limited = {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_FSIZE, LIMIT)}
+        yield folder, (), limited
         return
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "none", folder]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a small disk can only be mounted by root")
-    yield folder, {}
+    yield folder, ("--reference",), {}
     subprocess.run(["umount", folder], check=True)
 
 
 def test_no_room_for_an_image(little_room, tmp_path, weight, enhance):
-    output, options = little_room
+    output, options, how = little_room
     files = {f"{name}.png": png(scene(30, 40)) for name in "abxyz"}
     write_all(tmp_path / "in", files | {"large.png": png(NOISE)})
-    # One at a time (--reference): while it is written, the large one takes the others' room.
     done = enhance("--input_dir", tmp_path / "in", "--weight_dir", weight, "--test_dir", output,
-                   "--reference", **options)  # fmt: skip
+                   *options, **how)  # fmt: skip
     assert done.returncode == 1
     assert files_under(output) == set(files)
     lines = done.stderr.splitlines()

@@ -141,7 +141,7 @@ def weigh_by_light(levels: np.ndarray, own: int) -> np.ndarray:
     for k in range(len(levels)):
         first, last = max(k - span + 1, 0), min(k, len(runs) - 1)
         calm[k] = means[first + int(np.argmin(spreads[first : last + 1]))]
-    # Twice the lower quartile is a Gaussian's median; a step in a short window does not lift it.
+    # Twice the lower quartile, near a Gaussian's median, which a step in a short window would lift.
     usual = 2 * np.quantile(np.abs(np.diff(levels)), 0.25)
     calm = np.where(np.abs(levels - calm) > JITTERS * usual + SAME, levels, calm)
     return np.exp(-(((calm - calm[own]) / (usual + SAME)) ** 2) / 2)
